@@ -1,0 +1,1 @@
+"""Postgres: knows nothing of calls or HTTP."""

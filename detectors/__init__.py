@@ -1,0 +1,1 @@
+"""Scam detection: knows nothing of calls, sockets or SQL."""

@@ -1,0 +1,1 @@
+"""Trained artefacts and where to find them."""

@@ -1,0 +1,43 @@
+"""How an agent wants its calls to run: every number the core decides by."""
+
+from __future__ import annotations
+
+import msgspec
+
+from detectors.assessment import Severity
+
+
+class Rate(msgspec.Struct, frozen=True, array_like=True):
+    """The price of a tariff item: `micro_usd` for each started `per` units."""
+
+    item: str
+    micro_usd: int
+    per: int
+
+
+class Policy(msgspec.Struct, frozen=True):
+    """One agent's rules. Times in ms; phrases empty = say nothing."""
+
+    greeting: str = "Hello, how can I help you today?"
+    end_of_turn_ms: int = 700  # silence after which the caller has finished
+    commit_ms: int = 240  # silence after which the transcriber is asked for a final
+    transcript_wait_ms: int = 2_500  # a final that takes longer is given up
+    interruptible: bool = True
+    barge_in_ms: int = 140  # speech over the agent that counts as an interruption
+    silence_ms: int = 8_000
+    silence_prompts: tuple[str, ...] = ("Are you still there?",)
+    end_on_silence: bool = True
+    silence_closing: str = "I can't hear you, so I'll end the call here. Goodbye."
+    max_call_ms: int = 300_000
+    max_call_closing: str = "I'm sorry, we have reached the time limit of this call. Goodbye."
+    digits_gap_ms: int = 2_500  # a pause after which pressed keys are taken as complete
+    reply_wait_ms: int = 5_000  # a language model that says nothing for so long has failed
+    apology: str = "I'm sorry, something went wrong on my side. Could you say that again?"
+    failure_closing: str = "I'm sorry, I have a technical problem. Please call again later."
+    server_closing: str = "I'm sorry, I have to end this call now. Please call back in a minute."
+    detect_scams: bool = True
+    warn_at: Severity = Severity.HIGH
+    end_at: Severity | None = Severity.CRITICAL
+    scam_closing: str = "I can't help with this request, so I'm ending the call. Goodbye."
+    tariff: tuple[Rate, ...] = ()
+    carrier_item: str = ""  # tariff item of one started carrier minute, "" = not billed

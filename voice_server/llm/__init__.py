@@ -1,0 +1,1 @@
+"""What the agent says: language models and the local receptionist."""

@@ -1,0 +1,1 @@
+"""Live calls, shown to people."""

@@ -1,0 +1,105 @@
+"""Settings, read from the environment once, checked all at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from voice_server.errors import ConfigurationError
+
+PREFIX = "VOICE_SERVER_"
+
+
+def _state_home() -> Path:
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+
+
+class Settings(BaseSettings):
+    """One server's settings. Every field is a variable `VOICE_SERVER_<NAME>`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 = any free one.")
+    public_url: str = Field(
+        "", description="The URL Twilio reaches us at, e.g. https://voice.example.com."
+    )
+    data_dir: Path = Field(
+        default_factory=lambda: _state_home() / "voice-server",
+        description="Journals, spill files and the embedded database.",
+    )
+    models_dir: Path | None = Field(
+        None, description="Where the third-party weights lie; default: the user's cache."
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias="DATABASE_URL",
+        description="Postgres to use (variable DATABASE_URL); empty = the embedded one.",
+    )
+    database_pool: int = Field(8, ge=1, le=100, description="Connections to Postgres.")
+    database_statement_cache: int | None = Field(
+        None,
+        ge=0,
+        description="Prepared statements per connection; default 0 on port 6543, else 256.",
+    )
+    twilio_auth_token: SecretStr | None = Field(
+        None,
+        validation_alias="TWILIO_AUTH_TOKEN",
+        description="Checks Twilio's signatures (variable TWILIO_AUTH_TOKEN).",
+    )
+    insecure_webhooks: bool = Field(
+        False, description="Accept unsigned webhooks; development only, loopback only."
+    )
+    max_calls: int = Field(200, ge=1, description="Live calls one process accepts.")
+    token_ttl_s: int = Field(60, ge=1, description="Life of a media stream token.")
+    drain_s: int = Field(30, ge=0, description="Grace for live calls at shutdown.")
+    journal: bool = Field(True, description="Write a journal of every call.")
+    journal_media: bool = Field(True, description="Keep the audio in the journals.")
+    inference_threads: int = Field(2, ge=1, le=64, description="Threads for local engines.")
+    human_number: str = Field("", description="E.164 number that takes calls handed over.")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Log level.")
+
+    @model_validator(mode="after")
+    def _webhooks_are_signed(self) -> Settings:
+        loopback = self.host in {"127.0.0.1", "::1", "localhost"}
+        if self.insecure_webhooks and not loopback:
+            raise ValueError(
+                "VOICE_SERVER_INSECURE_WEBHOOKS: only on loopback; "
+                "set VOICE_SERVER_HOST=127.0.0.1 or configure TWILIO_AUTH_TOKEN"
+            )
+        if not self.insecure_webhooks and self.twilio_auth_token is None:
+            raise ValueError(
+                "TWILIO_AUTH_TOKEN: missing, so no webhook could be trusted; "
+                "set it, or VOICE_SERVER_INSECURE_WEBHOOKS=1 for development"
+            )
+        if not self.insecure_webhooks and not self.public_url:
+            raise ValueError(
+                "VOICE_SERVER_PUBLIC_URL: missing; signatures are made over the URL "
+                "that Twilio was given, e.g. https://voice.example.com"
+            )
+        return self
+
+
+def load(overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Read and check the settings; raises ConfigurationError that lists every problem."""
+    try:
+        return Settings(**dict(overrides or {}))
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error)) from None
+
+
+def _explain(error: ValidationError) -> str:
+    problems = []
+    for item in error.errors(include_input=False, include_url=False):
+        field = str(item["loc"][0]) if item["loc"] else ""
+        name = field if field.isupper() else f"{PREFIX}{field.upper()}" if field else ""
+        message = str(item["msg"]).removeprefix("Value error, ")
+        problems.append(f"  {name}: {message}" if name else f"  {message}")
+    return "These settings need attention:\n" + "\n".join(problems)

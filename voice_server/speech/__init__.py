@@ -1,0 +1,1 @@
+"""Ears and voices: voice activity, speech to text, text to speech."""

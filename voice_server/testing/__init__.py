@@ -1,0 +1,1 @@
+"""The phone network in a box, and the pytest plugin."""

@@ -1,0 +1,1 @@
+"""Twilio: webhooks, TwiML, signatures and the media stream wire."""
