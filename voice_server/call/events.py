@@ -134,6 +134,7 @@ class ToolReturned(msgspec.Struct, frozen=True, array_like=True, tag=12):
 
     request_id: str
     result: str
+    succeeded: bool
 
 
 class SpeechReady(msgspec.Struct, frozen=True, array_like=True, tag=13):

@@ -8,7 +8,7 @@ from detectors.assessment import Severity
 
 
 class Rate(msgspec.Struct, frozen=True, array_like=True):
-    """The price of a tariff item: `micro_usd` for each started `per` units."""
+    """The price of a tariff item: `micro_usd` for `per` units, rounded up to a micro-dollar."""
 
     item: str
     micro_usd: int
@@ -32,6 +32,7 @@ class Policy(msgspec.Struct, frozen=True):
     max_call_closing: str = "I'm sorry, we have reached the time limit of this call. Goodbye."
     digits_gap_ms: int = 2_500  # a pause after which pressed keys are taken as complete
     reply_wait_ms: int = 5_000  # a language model that says nothing for so long has failed
+    closing_ms: int = 15_000  # closing words that take longer are cut
     apology: str = "I'm sorry, something went wrong on my side. Could you say that again?"
     failure_closing: str = "I'm sorry, I have a technical problem. Please call again later."
     server_closing: str = "I'm sorry, I have to end this call now. Please call back in a minute."

@@ -1,0 +1,477 @@
+"""The call: events in, commands out. No clock, no I/O, no asyncio, no logging."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import assert_never
+
+from voice_server.call import commands as c
+from voice_server.call import events as e
+from voice_server.call.agent_turn import AgentTurn
+from voice_server.call.caller import CallerSide
+from voice_server.call.deadlines import Deadline, Deadlines
+from voice_server.call.dialogue import Dialogue
+from voice_server.call.outcome import Disposition, EndReason, Outcome, stream_over
+from voice_server.call.playout import Playout
+from voice_server.call.phase import MOVES, Phase
+from voice_server.call.policy import Policy
+from voice_server.call.record import CallRecord
+from voice_server.call.risk import RiskStep
+from voice_server.call.turns import Edge
+
+
+# Tools that are moves of the call itself, and the one whose success is the call's purpose;
+# all but the first two are run by the shell.
+END_CALL = "end_call"
+TRANSFER_CALL = "transfer_call"
+BOOK_ORDER = "book_order"
+
+_PLAYOUT_GRACE_MS = 3_000  # a mark that comes later than this after its audio is lost
+_FAILURES_BORNE = 1  # failures of model or voice in a row that an apology mends
+_NOTHING: tuple[c.Command, ...] = ()
+
+_SILENCE = Outcome(Disposition.SILENT, EndReason.SILENCE)
+_SCAM = Outcome(Disposition.SCAM, EndReason.SCAM)
+_FAILED = Outcome(Disposition.FAILED, EndReason.PART_FAILED)
+_MAX_DURATION = Outcome(Disposition.ANSWERED, EndReason.MAX_DURATION)
+_SERVER_CLOSING = Outcome(Disposition.FAILED, EndReason.SERVER_CLOSING)
+
+
+class Call:
+    """One call. Owned by one task; feed it with `handle`, obey what it returns, in order.
+
+    `now` is ms since the call began and must never fall. Read `deadline` after each
+    `handle`: it is when `TimePassed` must be delivered at the latest.
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.phase = Phase.WAITING
+        self.turn: e.TurnId = 0
+        self.outcome: Outcome | None = None
+        self.dialogue = Dialogue()
+        self.record = CallRecord(policy)
+        self._caller = CallerSide(policy)
+        self._agent: AgentTurn | None = None
+        self._cut_off: tuple[AgentTurn, str] | None = None  # an interrupted turn, its unheard rest
+        self._playout = Playout()
+        self._deadlines = Deadlines()
+        self._out: list[c.Command] = []
+        self._media_ms = 0
+        self._started_at = 0
+        self._failures = 0
+        self._booked = False
+
+    @property
+    def deadline(self) -> int | None:
+        """When `TimePassed` is due, None = never."""
+        return self._deadlines.next
+
+    def handle(self, event: e.Event, now: int) -> Sequence[c.Command]:
+        """Take one event; returns the commands to obey, in order."""
+        if self.phase is Phase.ENDED:
+            return _NOTHING
+        if type(event) is e.AudioHeard:  # 50 times a second, nearly always just passed on
+            self._media_ms = event.media_ms
+            edge = self._caller.hear(event.loudness, now)
+            if edge is None and not (self.phase is Phase.SPEAKING and self._caller.speaking):
+                return (c.Transcribe(event.mulaw),)
+            self._out.append(c.Transcribe(event.mulaw))
+            self._voice(edge, now)
+        elif type(event) is e.VoiceScored:
+            self._caller.score(event.percent, now)
+            return _NOTHING
+        else:
+            self._dispatch(event, now)
+        out, self._out = self._out, []
+        return out
+
+    def _dispatch(self, event: e.Event, now: int) -> None:  # noqa: C901 - one flat table
+        match event:
+            case e.MediaStarted():
+                self._started(now)
+            case e.PartialTranscript():
+                self._partial(event.text, now)
+            case e.FinalTranscript():
+                self._final(event.text.strip(), event.utterance, now)
+            case e.DigitPressed():
+                self._key(event.digit, now)
+            case e.MarkPlayed():
+                if self._playout.played(event.name, self._media_ms):
+                    self._finish_if_heard(now)
+            case e.ReplyText() | e.ToolRequested() | e.ReplyEnded():
+                self._replied(event, now)
+            case e.ToolReturned():
+                self._tool_returned(event, now)
+            case e.SpeechReady():
+                self._speech(event, now)
+            case e.SpeechEnded():
+                self._speech_ended(event.turn, now)
+            case e.RiskAssessed():
+                self._assessed(event, now)
+            case e.Consumed():
+                self._out += self.record.consumed(event.item, event.quantity)
+            case e.PartFailed():
+                self._part_failed(event, now)
+            case e.ServerClosing():
+                self._close(self.policy.server_closing, self._over(_SERVER_CLOSING), now)
+            case e.TimePassed():
+                self._time_passed(now)
+            case e.MediaStopped():
+                ending = self._agent.ending if self._agent else None
+                reason = EndReason(event.cause.value)
+                self._end(stream_over(reason, ending, booked=self._booked), now)
+            case e.AudioHeard() | e.VoiceScored():
+                raise AssertionError("handled before dispatch")
+            case _:
+                assert_never(event)
+
+    def _started(self, now: int) -> None:
+        if self.phase is not Phase.WAITING:
+            return
+        self._started_at = now
+        self._deadlines.set(Deadline.MAX_CALL, now + self.policy.max_call_ms)
+        if self.policy.greeting:
+            self._say(self.policy.greeting, now)
+        else:
+            self._listen(now)
+
+    def _voice(self, edge: Edge | None, now: int) -> None:
+        if edge is Edge.OPENED:
+            self._deadlines.clear(Deadline.END_OF_TURN, Deadline.SILENCE, Deadline.TRANSCRIPT)
+            if self.phase is Phase.THINKING:
+                self._interrupt(now)
+            self._publish(now)
+        elif edge is Edge.CLOSED:
+            self._out.append(c.Commit(self._caller.utterance))
+            if self.phase is Phase.LISTENING:
+                self._await_turn()
+            self._publish(now)
+        if self.phase is Phase.SPEAKING and self._caller.barges_in(now):
+            self._interrupt(now)
+
+    def _await_turn(self) -> None:
+        """The caller pauses: when is it our turn?"""
+        if not self._caller.speaking:
+            self._deadlines.set(Deadline.END_OF_TURN, self._caller.finished_at)
+
+    def _partial(self, text: str, now: int) -> None:
+        if text != self._caller.partial:
+            self._caller.partial = text
+            self._publish(now)
+
+    def _final(self, text: str, utterance: int, now: int) -> None:
+        self._caller.transcript(text, utterance, now)
+        if self._caller.transcribed:
+            self._deadlines.clear(Deadline.TRANSCRIPT)
+        if text:
+            self._cut_off = None
+            self.dialogue.caller_said(text)
+            began, ended = self._caller.onset_at, self._caller.spoke_at
+            self._out += self.record.line("caller", text, "", began, ended)
+            self._publish(now)
+        if self.phase is Phase.LISTENING:
+            self._await_turn()
+
+    def _key(self, digit: str, now: int) -> None:
+        if self.phase in (Phase.SPEAKING, Phase.THINKING) and not self._interrupt(now):
+            return
+        self._deadlines.clear(Deadline.SILENCE, Deadline.END_OF_TURN)
+        if self._caller.press(digit):
+            self._keys_complete(now)
+        else:
+            self._deadlines.set(Deadline.DIGITS, now + self.policy.digits_gap_ms)
+
+    def _keys_complete(self, now: int) -> None:
+        keys = self._caller.take_keys(now)
+        self._deadlines.clear(Deadline.DIGITS)
+        self._cut_off = None
+        self.dialogue.caller_pressed(keys)
+        self._out += self.record.keys(keys, now)
+        if self.phase is Phase.LISTENING and not self._caller.speaking:
+            self._think(now)
+
+    def _current(self, turn: e.TurnId) -> AgentTurn | None:
+        """The agent's turn in progress, if it is this one: late results fall through here."""
+        agent = self._agent
+        return agent if agent is not None and agent.number == turn else None
+
+    def _think(self, now: int) -> None:
+        self._deadlines.clear(Deadline.END_OF_TURN, Deadline.SILENCE, Deadline.TRANSCRIPT)
+        self._cut_off = None
+        self.turn += 1
+        self._agent = AgentTurn(self.turn, max(self._caller.spoke_at, self._started_at))
+        self._move(Phase.THINKING)
+        self._ask(self._agent, now)
+        self._publish(now)
+
+    def _ask(self, agent: AgentTurn, now: int) -> None:
+        self._deadlines.set(Deadline.REPLY, now + self.policy.reply_wait_ms)
+        self._out.append(c.Think(agent.number, self.dialogue.snapshot()))
+
+    def _replied(self, event: e.ReplyText | e.ToolRequested | e.ReplyEnded, now: int) -> None:
+        agent = self._current(event.turn)
+        if agent is None or not agent.writing:
+            return
+        self._deadlines.clear(Deadline.REPLY)
+        match event:
+            case e.ReplyText():
+                self._out += agent.text(event.text, now)
+            case e.ReplyEnded():
+                self._out += agent.reply_ended(event)
+            case e.ToolRequested(name=name) if name == END_CALL:
+                done = Disposition.BOOKED if self._booked else Disposition.ANSWERED
+                agent.ending = Outcome(done, EndReason.AGENT_GOODBYE)
+            case e.ToolRequested(name=name) if name == TRANSFER_CALL:
+                agent.ending = Outcome(Disposition.HANDED_OVER, EndReason.TRANSFER)
+            case e.ToolRequested():
+                if self.dialogue.tool_requested(event.request_id, event.name, event.arguments):
+                    agent.await_tool(event.request_id)
+                    self._out.append(c.RunTool(event.request_id, event.name, event.arguments))
+
+    def _tool_returned(self, event: e.ToolReturned, now: int) -> None:
+        used = self.dialogue.tool_returned(event.request_id, event.result)
+        if used is None:
+            return
+        self._booked |= used.name == BOOK_ORDER and event.succeeded
+        agent = self._agent
+        if agent is not None and agent.tool_returned(event.request_id):
+            agent.think_on()
+            self._ask(agent, now)
+        elif self.phase is Phase.LISTENING:
+            self._await_turn()
+
+    def _speech(self, event: e.SpeechReady, now: int) -> None:
+        agent = self._current(event.turn)
+        if agent is None:
+            return
+        if agent.speech_at < 0:
+            agent.speech_at, self._failures = now, 0
+            self._measure(agent)
+        if self.phase is not Phase.SPEAKING:
+            self._move(Phase.SPEAKING)
+            self._publish(now)
+        mark = self._playout.queue(event.text, len(event.mulaw), self._media_ms)
+        self._out += (c.Play(event.mulaw), c.PlaceMark(mark))
+        left = self._playout.left_ms(self._media_ms)
+        self._deadlines.set(Deadline.PLAYOUT, now + left + _PLAYOUT_GRACE_MS)
+
+    def _measure(self, agent: AgentTurn) -> None:
+        stages = (self._caller.transcript_at, agent.text_at, agent.speech_at)
+        waits = [at - agent.asked_at if at >= agent.asked_at else -1 for at in stages]
+        self.record.view.latency_ms = waits[2]
+        self._out.append(c.Measure(agent.number, *waits))
+
+    def _speech_ended(self, turn: e.TurnId, now: int) -> None:
+        agent = self._current(turn)
+        if agent is not None:
+            agent.speech_ended = True
+            self._finish_if_heard(now)
+
+    def _finish_if_heard(self, now: int) -> None:
+        agent = self._agent
+        if agent is None or not (self._playout.idle and agent.speech_ended and agent.fully_planned):
+            return
+        self._deadlines.clear(Deadline.PLAYOUT, Deadline.CLOSING)
+        self._heard(agent, self._playout.take(), interrupted=False, now=now)
+        self._agent = None
+        self._caller.asked(agent.expects)
+        if agent.ending is not None:
+            self._end(agent.ending, now)
+        else:
+            self._listen(now)
+
+    def _heard(self, agent: AgentTurn, heard: str, *, interrupted: bool, now: int) -> None:
+        """Put what was really heard of a turn into history, transcript and risk watch."""
+        self.dialogue.agent_said(heard.strip(), interrupted=interrupted, note=agent.note)
+        unheard = agent.unheard(heard).strip()
+        if heard.strip() or unheard:
+            started = agent.speech_at if agent.speech_at >= 0 else now
+            self._out += self.record.line("agent", heard.strip(), unheard, started, now)
+
+    def _interrupt(self, now: int) -> bool:
+        """The caller takes the turn; False when this turn may not be interrupted."""
+        agent = self._agent
+        if agent is None:
+            return True
+        if agent.held or not self.policy.interruptible:
+            return False
+        self._cut_off = (agent, agent.unheard(self._drop(agent, now)))
+        self._caller.asked(agent.expects)
+        self._listen(now)
+        return True
+
+    def _drop(self, agent: AgentTurn, now: int) -> str:
+        """Stop all work and sound of a turn; returns what was heard of it."""
+        self._deadlines.clear(Deadline.REPLY, Deadline.PLAYOUT, Deadline.CLOSING)
+        self._out.append(c.Abandon(agent.number))
+        if not self._playout.idle:
+            self._out.append(c.StopPlaying())
+        heard = self._playout.cut(self._media_ms)
+        self._heard(agent, heard, interrupted=True, now=now)
+        self._agent = None
+        return heard
+
+    def _say(
+        self, text: str, now: int, *, ending: Outcome | None = None, held: bool = False
+    ) -> AgentTurn:
+        """Speak words of our own as a turn."""
+        self._deadlines.clear(Deadline.END_OF_TURN, Deadline.SILENCE, Deadline.TRANSCRIPT)
+        self.turn += 1
+        agent = self._agent = AgentTurn(self.turn, now)
+        agent.ending, agent.held, agent.expects = ending, held, self._caller.expects
+        self._move(Phase.SPEAKING)
+        self._out += agent.words(text, now)
+        self._publish(now)
+        return agent
+
+    def _listen(self, now: int) -> None:
+        self._move(Phase.LISTENING)
+        if not self._caller.speaking:
+            self._deadlines.set(Deadline.SILENCE, now + self.policy.silence_ms)
+            if self.dialogue.unanswered or not self._caller.transcribed:
+                self._await_turn()
+        self._publish(now)
+
+    def _time_passed(self, now: int) -> None:
+        while (due := self._deadlines.take_due(now)) is not None:
+            match due:
+                case Deadline.END_OF_TURN:
+                    self._caller_finished(now)
+                case Deadline.TRANSCRIPT:
+                    self._caller.give_up_transcript()
+                    self._caller_finished(now)
+                case Deadline.DIGITS:
+                    self._keys_complete(now)
+                case Deadline.SILENCE:
+                    self._silence(now)
+                case Deadline.REPLY:
+                    self._part_failed(e.PartFailed(e.Part.LANGUAGE_MODEL, self.turn, True), now)
+                case Deadline.PLAYOUT:
+                    self._marks_lost(now)
+                case Deadline.MAX_CALL:
+                    self._close(self.policy.max_call_closing, self._over(_MAX_DURATION), now)
+                case Deadline.CLOSING:
+                    assert self._agent is not None
+                    assert self._agent.ending is not None
+                    self._end(self._agent.ending, now)
+                case _:
+                    assert_never(due)
+
+    def _caller_finished(self, now: int) -> None:
+        """The silence has lasted: answer, if there is anything to answer."""
+        if self.phase is not Phase.LISTENING or self._caller.speaking:
+            return
+        if not self._caller.transcribed:
+            wait = self._caller.spoke_at + self.policy.transcript_wait_ms
+            self._deadlines.set(Deadline.TRANSCRIPT, max(now + 1, wait))
+        elif self.dialogue.unanswered:
+            self._think(now)
+        elif self._cut_off is not None:
+            self._resume(*self._cut_off, now=now)
+        else:
+            self._deadlines.set(Deadline.SILENCE, now + self.policy.silence_ms)
+
+    def _resume(self, cut: AgentTurn, rest: str, *, now: int) -> None:
+        """Nobody meant to interrupt (a cough, a door): say what was not heard, or think anew."""
+        self._cut_off = None
+        if not cut.fully_planned:
+            self._think(now)
+        elif rest.strip():
+            agent = self._say(rest, now, ending=cut.ending)
+            agent.note, agent.expects = cut.note, cut.expects
+        elif cut.ending is not None:
+            self._end(cut.ending, now)
+        else:
+            self._deadlines.set(Deadline.SILENCE, now + self.policy.silence_ms)
+
+    def _silence(self, now: int) -> None:
+        prompts, spoken = self.policy.silence_prompts, self._caller.silences
+        if spoken < len(prompts):
+            self._caller.silences += 1
+            self._say(prompts[spoken], now)
+        elif self.policy.end_on_silence:
+            self._close(self.policy.silence_closing, self._over(_SILENCE), now)
+        else:
+            self._deadlines.set(Deadline.SILENCE, now + self.policy.silence_ms)
+
+    def _marks_lost(self, now: int) -> None:
+        """The carrier owes marks for audio that must be over: count what its clock supports."""
+        agent = self._agent
+        if agent is None or self._playout.idle:
+            return
+        if agent.ending is not None:
+            self._end(agent.ending, now)
+            return
+        self._drop(agent, now)
+        self._listen(now)
+
+    def _part_failed(self, event: e.PartFailed, now: int) -> None:
+        if event.part is e.Part.RISK or (event.turn and self._current(event.turn) is None):
+            return
+        agent = self._agent
+        if agent is not None and agent.held:  # not even the closing words can be said
+            self._end(agent.ending or _FAILED, now)
+            return
+        self._failures += 1
+        if event.part is e.Part.TRANSCRIBER or self._failures > _FAILURES_BORNE:
+            self._close(self.policy.failure_closing, self._over(_FAILED), now)
+            return
+        if agent is not None:
+            self._drop(agent, now)
+        self.dialogue.unanswered = False
+        self._say(self.policy.apology, now)
+
+    def _assessed(self, event: e.RiskAssessed, now: int) -> None:
+        step, commands = self.record.assessed(event.assessment)
+        self._out += commands
+        if step is RiskStep.END:
+            self._close(self.policy.scam_closing, _SCAM, now)
+        elif step is RiskStep.RECORD:
+            self._publish(now)
+
+    def _over(self, outcome: Outcome) -> Outcome:
+        """The outcome of a call that ends without a goodbye: what was booked stays booked."""
+        return Outcome(Disposition.BOOKED, outcome.reason) if self._booked else outcome
+
+    def _close(self, words: str, outcome: Outcome, now: int) -> None:
+        """Say closing words that nothing interrupts, then end."""
+        agent = self._agent
+        if agent is not None and agent.held:
+            return
+        if agent is not None:
+            self._drop(agent, now)
+            self._move(Phase.LISTENING)
+        if not words or self.phase is Phase.WAITING:
+            self._end(outcome, now)
+            return
+        self._say(words, now, ending=outcome, held=True)
+        self._deadlines.set(Deadline.CLOSING, now + self.policy.closing_ms)
+
+    def _end(self, outcome: Outcome, now: int) -> None:
+        if self._agent is not None:
+            self._drop(self._agent, now)
+        self.outcome = outcome
+        connected_ms = now - self._started_at if self.phase is not Phase.WAITING else 0
+        self._move(Phase.ENDED)
+        self._deadlines.clear_all()
+        self._out += self.record.closing(connected_ms)
+        self._publish(now)
+        self._out.append(c.HangUp(outcome))
+
+    def _publish(self, now: int) -> None:
+        self._out.append(
+            self.record.publish(
+                now,
+                phase=self.phase,
+                speaking=self._caller.speaking,
+                partial=self._caller.partial,
+                turn=self.turn,
+                outcome=self.outcome,
+            )
+        )
+
+    def _move(self, to: Phase) -> None:
+        if to is not self.phase:
+            assert to in MOVES[self.phase], f"{self.phase} -> {to}"
+            self.phase = to

@@ -1,0 +1,84 @@
+"""What a call leaves behind: transcript, costs, assessments and the view others have of it."""
+
+from __future__ import annotations
+
+from detectors.assessment import Assessment
+from voice_server.call import commands as c
+from voice_server.call.meter import Meter, started_minutes
+from voice_server.call.outcome import Outcome
+from voice_server.call.phase import Phase
+from voice_server.call.policy import Policy
+from voice_server.call.risk import RiskStep, RiskWatch
+from voice_server.call.view import LiveView
+
+
+class CallRecord:
+    """Keeps the books of one call; its methods return the commands that write them."""
+
+    __slots__ = ("_policy", "meter", "risk", "view")
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+        self.risk = RiskWatch(policy)
+        self.meter = Meter(policy.tariff)
+        self.view = LiveView()
+
+    def line(
+        self, speaker: str, text: str, unheard: str, started_ms: int, ended_ms: int
+    ) -> list[c.Command]:
+        """One line was said; only the heard part is shown to the scam detector."""
+        self.view.line(speaker, text, unheard, started_ms)
+        out: list[c.Command] = [c.Record(speaker, text, unheard, started_ms, ended_ms)]
+        if text and self._policy.detect_scams:
+            out.append(c.AssessRisk(self.risk.segment(speaker, text, started_ms, ended_ms)))
+        return out
+
+    def keys(self, digits: str, at_ms: int) -> list[c.Command]:
+        """The caller pressed keys: part of the transcript, of no interest to the detector."""
+        self.view.line("caller", digits, "", at_ms)
+        return [c.Record("caller", digits, "", at_ms, at_ms)]
+
+    def assessed(self, assessment: Assessment) -> tuple[RiskStep, list[c.Command]]:
+        """The scam detector spoke; a new band, or the last word, is worth storing."""
+        step = self.risk.heed(assessment)
+        if step is RiskStep.NONE:
+            return step, []
+        return step, [c.RecordRisk(assessment, self.risk.evidence(), final=False)]
+
+    def consumed(self, item: str, quantity: int) -> list[c.Command]:
+        """Something that costs money was used."""
+        return [c.Book(item, quantity, self.meter.book(item, quantity))]
+
+    def closing(self, connected_ms: int) -> list[c.Command]:
+        """The last entries: the carrier's minutes and the final assessment."""
+        out: list[c.Command] = []
+        if self._policy.carrier_item and connected_ms > 0:
+            out += self.consumed(self._policy.carrier_item, started_minutes(connected_ms))
+        if self.risk.newest is not None:
+            out.append(c.RecordRisk(self.risk.newest, self.risk.evidence(), final=True))
+        return out
+
+    def publish(
+        self,
+        now: int,
+        *,
+        phase: Phase,
+        speaking: bool,
+        partial: str,
+        turn: int,
+        outcome: Outcome | None,
+    ) -> c.Publish:
+        """The call as it stands; `speaking` tells that the caller's voice is on the line."""
+        voice = "caller" if speaking else "agent" if phase is Phase.SPEAKING else "nobody"
+        return c.Publish(
+            self.view.state(
+                now=now,
+                phase=phase.value,
+                speaking=voice,
+                partial=partial,
+                turn=turn,
+                assessment=self.risk.newest,
+                cost_micro_usd=self.meter.micro_usd,
+                outcome=outcome.disposition.value if outcome else "",
+            )
+        )
