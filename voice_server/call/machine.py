@@ -7,24 +7,17 @@ from typing import assert_never
 
 from voice_server.call import commands as c
 from voice_server.call import events as e
+from voice_server.call.agent import AgentSide
 from voice_server.call.agent_turn import AgentTurn
 from voice_server.call.caller import CallerSide
 from voice_server.call.deadlines import Deadline, Deadlines
 from voice_server.call.dialogue import Dialogue
 from voice_server.call.outcome import Disposition, EndReason, Outcome, stream_over
-from voice_server.call.playout import Playout
 from voice_server.call.phase import MOVES, Phase
 from voice_server.call.policy import Policy
 from voice_server.call.record import CallRecord
 from voice_server.call.risk import RiskStep
 from voice_server.call.turns import Edge
-
-
-# Tools that are moves of the call itself, and the one whose success is the call's purpose;
-# all but the first two are run by the shell.
-END_CALL = "end_call"
-TRANSFER_CALL = "transfer_call"
-BOOK_ORDER = "book_order"
 
 _PLAYOUT_GRACE_MS = 3_000  # a mark that comes later than this after its audio is lost
 _FAILURES_BORNE = 1  # failures of model or voice in a row that an apology mends
@@ -47,20 +40,16 @@ class Call:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self.phase = Phase.WAITING
-        self.turn: e.TurnId = 0
         self.outcome: Outcome | None = None
         self.dialogue = Dialogue()
         self.record = CallRecord(policy)
         self._caller = CallerSide(policy)
-        self._agent: AgentTurn | None = None
+        self._agent = AgentSide(self.dialogue)
         self._cut_off: tuple[AgentTurn, str] | None = None  # an interrupted turn, its unheard rest
-        self._playout = Playout()
         self._deadlines = Deadlines()
         self._out: list[c.Command] = []
-        self._media_ms = 0
         self._started_at = 0
         self._failures = 0
-        self._booked = False
 
     @property
     def deadline(self) -> int | None:
@@ -72,7 +61,7 @@ class Call:
         if self.phase is Phase.ENDED:
             return _NOTHING
         if type(event) is e.AudioHeard:  # 50 times a second, nearly always just passed on
-            self._media_ms = event.media_ms
+            self._agent.media_ms = event.media_ms
             edge = self._caller.hear(event.loudness, now)
             if edge is None and not (self.phase is Phase.SPEAKING and self._caller.speaking):
                 return (c.Transcribe(event.mulaw),)
@@ -97,7 +86,7 @@ class Call:
             case e.DigitPressed():
                 self._key(event.digit, now)
             case e.MarkPlayed():
-                if self._playout.played(event.name, self._media_ms):
+                if self._agent.mark(event.name):
                     self._finish_if_heard(now)
             case e.ReplyText() | e.ToolRequested() | e.ReplyEnded():
                 self._replied(event, now)
@@ -118,9 +107,7 @@ class Call:
             case e.TimePassed():
                 self._time_passed(now)
             case e.MediaStopped():
-                ending = self._agent.ending if self._agent else None
-                reason = EndReason(event.cause.value)
-                self._end(stream_over(reason, ending, booked=self._booked), now)
+                self._stream_over(EndReason(event.cause.value), now)
             case e.AudioHeard() | e.VoiceScored():
                 raise AssertionError("handled before dispatch")
             case _:
@@ -191,139 +178,101 @@ class Call:
         if self.phase is Phase.LISTENING and not self._caller.speaking:
             self._think(now)
 
-    def _current(self, turn: e.TurnId) -> AgentTurn | None:
-        """The agent's turn in progress, if it is this one: late results fall through here."""
-        agent = self._agent
-        return agent if agent is not None and agent.number == turn else None
-
     def _think(self, now: int) -> None:
         self._deadlines.clear(Deadline.END_OF_TURN, Deadline.SILENCE, Deadline.TRANSCRIPT)
         self._cut_off = None
-        self.turn += 1
-        self._agent = AgentTurn(self.turn, max(self._caller.spoke_at, self._started_at))
         self._move(Phase.THINKING)
-        self._ask(self._agent, now)
+        self._ask(self._agent.begin(max(self._caller.spoke_at, self._started_at)), now)
         self._publish(now)
 
-    def _ask(self, agent: AgentTurn, now: int) -> None:
+    def _ask(self, turn: AgentTurn, now: int) -> None:
         self._deadlines.set(Deadline.REPLY, now + self.policy.reply_wait_ms)
-        self._out.append(c.Think(agent.number, self.dialogue.snapshot()))
+        self._out.append(c.Think(turn.number, self.dialogue.snapshot()))
 
     def _replied(self, event: e.ReplyText | e.ToolRequested | e.ReplyEnded, now: int) -> None:
-        agent = self._current(event.turn)
-        if agent is None or not agent.writing:
-            return
-        self._deadlines.clear(Deadline.REPLY)
-        match event:
-            case e.ReplyText():
-                self._out += agent.text(event.text, now)
-            case e.ReplyEnded():
-                self._out += agent.reply_ended(event)
-            case e.ToolRequested(name=name) if name == END_CALL:
-                done = Disposition.BOOKED if self._booked else Disposition.ANSWERED
-                agent.ending = Outcome(done, EndReason.AGENT_GOODBYE)
-            case e.ToolRequested(name=name) if name == TRANSFER_CALL:
-                agent.ending = Outcome(Disposition.HANDED_OVER, EndReason.TRANSFER)
-            case e.ToolRequested():
-                if self.dialogue.tool_requested(event.request_id, event.name, event.arguments):
-                    agent.await_tool(event.request_id)
-                    self._out.append(c.RunTool(event.request_id, event.name, event.arguments))
+        commands = self._agent.replied(event, now)
+        if commands is not None:
+            self._deadlines.clear(Deadline.REPLY)
+            self._out += commands
 
     def _tool_returned(self, event: e.ToolReturned, now: int) -> None:
-        used = self.dialogue.tool_returned(event.request_id, event.result)
-        if used is None:
-            return
-        self._booked |= used.name == BOOK_ORDER and event.succeeded
-        agent = self._agent
-        if agent is not None and agent.tool_returned(event.request_id):
-            agent.think_on()
-            self._ask(agent, now)
-        elif self.phase is Phase.LISTENING:
+        goes_on = self._agent.tool_returned(event)
+        if goes_on and (turn := self._agent.turn) is not None:
+            turn.think_on()
+            self._ask(turn, now)
+        elif goes_on is False and self.phase is Phase.LISTENING:
             self._await_turn()
 
     def _speech(self, event: e.SpeechReady, now: int) -> None:
-        agent = self._current(event.turn)
-        if agent is None:
+        turn = self._agent.at_work(event.turn)
+        if turn is None:
             return
-        if agent.speech_at < 0:
-            agent.speech_at, self._failures = now, 0
-            self._measure(agent)
+        if turn.speech_at < 0:
+            turn.speech_at, self._failures = now, 0
+            self._out.append(self.record.measured(turn, self._caller.transcript_at))
         if self.phase is not Phase.SPEAKING:
             self._move(Phase.SPEAKING)
             self._publish(now)
-        mark = self._playout.queue(event.text, len(event.mulaw), self._media_ms)
-        self._out += (c.Play(event.mulaw), c.PlaceMark(mark))
-        left = self._playout.left_ms(self._media_ms)
-        self._deadlines.set(Deadline.PLAYOUT, now + left + _PLAYOUT_GRACE_MS)
+        self._out += self._agent.speech(event.mulaw, event.text)
+        self._deadlines.set(Deadline.PLAYOUT, now + self._agent.left_ms + _PLAYOUT_GRACE_MS)
 
-    def _measure(self, agent: AgentTurn) -> None:
-        stages = (self._caller.transcript_at, agent.text_at, agent.speech_at)
-        waits = [at - agent.asked_at if at >= agent.asked_at else -1 for at in stages]
-        self.record.view.latency_ms = waits[2]
-        self._out.append(c.Measure(agent.number, *waits))
-
-    def _speech_ended(self, turn: e.TurnId, now: int) -> None:
-        agent = self._current(turn)
-        if agent is not None:
-            agent.speech_ended = True
+    def _speech_ended(self, number: e.TurnId, now: int) -> None:
+        turn = self._agent.at_work(number)
+        if turn is not None:
+            turn.speech_ended = True
             self._finish_if_heard(now)
 
     def _finish_if_heard(self, now: int) -> None:
-        agent = self._agent
-        if agent is None or not (self._playout.idle and agent.speech_ended and agent.fully_planned):
+        turn = self._agent.turn
+        if turn is None or not self._agent.heard_out:
             return
         self._deadlines.clear(Deadline.PLAYOUT, Deadline.CLOSING)
-        self._heard(agent, self._playout.take(), interrupted=False, now=now)
-        self._agent = None
-        self._caller.asked(agent.expects)
-        if agent.ending is not None:
-            self._end(agent.ending, now)
+        self._heard(turn, self._agent.finish(), interrupted=False, now=now)
+        self._caller.asked(turn.expects)
+        if turn.ending is not None:
+            self._end(turn.ending, now)
         else:
             self._listen(now)
 
-    def _heard(self, agent: AgentTurn, heard: str, *, interrupted: bool, now: int) -> None:
-        """Put what was really heard of a turn into history, transcript and risk watch."""
-        self.dialogue.agent_said(heard.strip(), interrupted=interrupted, note=agent.note)
-        unheard = agent.unheard(heard).strip()
+    def _heard(self, turn: AgentTurn, heard: str, *, interrupted: bool, now: int) -> None:
+        """Put what was really heard of a turn into history and transcript."""
+        self.dialogue.agent_said(heard.strip(), interrupted=interrupted, note=turn.note)
+        unheard = turn.unheard(heard).strip()
         if heard.strip() or unheard:
-            started = agent.speech_at if agent.speech_at >= 0 else now
+            started = turn.speech_at if turn.speech_at >= 0 else now
             self._out += self.record.line("agent", heard.strip(), unheard, started, now)
 
     def _interrupt(self, now: int) -> bool:
         """The caller takes the turn; False when this turn may not be interrupted."""
-        agent = self._agent
-        if agent is None:
+        turn = self._agent.turn
+        if turn is None:
             return True
-        if agent.held or not self.policy.interruptible:
+        if turn.held or not self.policy.interruptible:
             return False
-        self._cut_off = (agent, agent.unheard(self._drop(agent, now)))
-        self._caller.asked(agent.expects)
+        self._cut_off = (turn, turn.unheard(self._drop(turn, now)))
+        self._caller.asked(turn.expects)
         self._listen(now)
         return True
 
-    def _drop(self, agent: AgentTurn, now: int) -> str:
-        """Stop all work and sound of a turn; returns what was heard of it."""
+    def _drop(self, turn: AgentTurn, now: int) -> str:
+        """Stop all work and sound of the turn in progress; returns what was heard of it."""
         self._deadlines.clear(Deadline.REPLY, Deadline.PLAYOUT, Deadline.CLOSING)
-        self._out.append(c.Abandon(agent.number))
-        if not self._playout.idle:
-            self._out.append(c.StopPlaying())
-        heard = self._playout.cut(self._media_ms)
-        self._heard(agent, heard, interrupted=True, now=now)
-        self._agent = None
+        commands, heard = self._agent.drop()
+        self._out += commands
+        self._heard(turn, heard, interrupted=True, now=now)
         return heard
 
     def _say(
-        self, text: str, now: int, *, ending: Outcome | None = None, held: bool = False
+        self, words: str, now: int, *, ending: Outcome | None = None, held: bool = False
     ) -> AgentTurn:
         """Speak words of our own as a turn."""
         self._deadlines.clear(Deadline.END_OF_TURN, Deadline.SILENCE, Deadline.TRANSCRIPT)
-        self.turn += 1
-        agent = self._agent = AgentTurn(self.turn, now)
-        agent.ending, agent.held, agent.expects = ending, held, self._caller.expects
+        turn = self._agent.begin(now)
+        turn.ending, turn.held, turn.expects = ending, held, self._caller.expects
         self._move(Phase.SPEAKING)
-        self._out += agent.words(text, now)
+        self._out += turn.words(words, now)
         self._publish(now)
-        return agent
+        return turn
 
     def _listen(self, now: int) -> None:
         self._move(Phase.LISTENING)
@@ -346,15 +295,15 @@ class Call:
                 case Deadline.SILENCE:
                     self._silence(now)
                 case Deadline.REPLY:
-                    self._part_failed(e.PartFailed(e.Part.LANGUAGE_MODEL, self.turn, True), now)
+                    self._part_failed(
+                        e.PartFailed(e.Part.LANGUAGE_MODEL, self._agent.number, True), now
+                    )
                 case Deadline.PLAYOUT:
                     self._marks_lost(now)
                 case Deadline.MAX_CALL:
                     self._close(self.policy.max_call_closing, self._over(_MAX_DURATION), now)
                 case Deadline.CLOSING:
-                    assert self._agent is not None
-                    assert self._agent.ending is not None
-                    self._end(self._agent.ending, now)
+                    self._end(self._ending or _FAILED, now)
                 case _:
                     assert_never(due)
 
@@ -378,8 +327,8 @@ class Call:
         if not cut.fully_planned:
             self._think(now)
         elif rest.strip():
-            agent = self._say(rest, now, ending=cut.ending)
-            agent.note, agent.expects = cut.note, cut.expects
+            turn = self._say(rest, now, ending=cut.ending)
+            turn.note, turn.expects = cut.note, cut.expects
         elif cut.ending is not None:
             self._end(cut.ending, now)
         else:
@@ -397,28 +346,28 @@ class Call:
 
     def _marks_lost(self, now: int) -> None:
         """The carrier owes marks for audio that must be over: count what its clock supports."""
-        agent = self._agent
-        if agent is None or self._playout.idle:
+        turn = self._agent.turn
+        if turn is None:
             return
-        if agent.ending is not None:
-            self._end(agent.ending, now)
-            return
-        self._drop(agent, now)
-        self._listen(now)
+        if turn.ending is not None:
+            self._end(turn.ending, now)
+        else:
+            self._drop(turn, now)
+            self._listen(now)
 
     def _part_failed(self, event: e.PartFailed, now: int) -> None:
-        if event.part is e.Part.RISK or (event.turn and self._current(event.turn) is None):
+        if event.part is e.Part.RISK or (event.turn and self._agent.at_work(event.turn) is None):
             return
-        agent = self._agent
-        if agent is not None and agent.held:  # not even the closing words can be said
-            self._end(agent.ending or _FAILED, now)
+        turn = self._agent.turn
+        if turn is not None and turn.held:  # not even the closing words can be said
+            self._end(turn.ending or _FAILED, now)
             return
         self._failures += 1
         if event.part is e.Part.TRANSCRIBER or self._failures > _FAILURES_BORNE:
             self._close(self.policy.failure_closing, self._over(_FAILED), now)
             return
-        if agent is not None:
-            self._drop(agent, now)
+        if turn is not None:
+            self._drop(turn, now)
         self.dialogue.unanswered = False
         self._say(self.policy.apology, now)
 
@@ -432,15 +381,23 @@ class Call:
 
     def _over(self, outcome: Outcome) -> Outcome:
         """The outcome of a call that ends without a goodbye: what was booked stays booked."""
-        return Outcome(Disposition.BOOKED, outcome.reason) if self._booked else outcome
+        return Outcome(Disposition.BOOKED, outcome.reason) if self._agent.booked else outcome
+
+    @property
+    def _ending(self) -> Outcome | None:
+        """The outcome that the turn in progress leads to."""
+        return self._agent.turn.ending if self._agent.turn else None
+
+    def _stream_over(self, reason: EndReason, now: int) -> None:
+        self._end(stream_over(reason, self._ending, booked=self._agent.booked), now)
 
     def _close(self, words: str, outcome: Outcome, now: int) -> None:
         """Say closing words that nothing interrupts, then end."""
-        agent = self._agent
-        if agent is not None and agent.held:
+        turn = self._agent.turn
+        if turn is not None and turn.held:
             return
-        if agent is not None:
-            self._drop(agent, now)
+        if turn is not None:
+            self._drop(turn, now)
             self._move(Phase.LISTENING)
         if not words or self.phase is Phase.WAITING:
             self._end(outcome, now)
@@ -449,8 +406,8 @@ class Call:
         self._deadlines.set(Deadline.CLOSING, now + self.policy.closing_ms)
 
     def _end(self, outcome: Outcome, now: int) -> None:
-        if self._agent is not None:
-            self._drop(self._agent, now)
+        if self._agent.turn is not None:
+            self._drop(self._agent.turn, now)
         self.outcome = outcome
         connected_ms = now - self._started_at if self.phase is not Phase.WAITING else 0
         self._move(Phase.ENDED)
@@ -466,7 +423,7 @@ class Call:
                 phase=self.phase,
                 speaking=self._caller.speaking,
                 partial=self._caller.partial,
-                turn=self.turn,
+                turn=self._agent.number,
                 outcome=self.outcome,
             )
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from detectors.assessment import Assessment
 from voice_server.call import commands as c
+from voice_server.call.agent_turn import AgentTurn
 from voice_server.call.meter import Meter, started_minutes
 from voice_server.call.outcome import Outcome
 from voice_server.call.phase import Phase
@@ -44,6 +45,13 @@ class CallRecord:
         if step is RiskStep.NONE:
             return step, []
         return step, [c.RecordRisk(assessment, self.risk.evidence(), final=False)]
+
+    def measured(self, turn: AgentTurn, transcript_at: int) -> c.Measure:
+        """The turn's first audio is out: how long did each stage take?"""
+        stages = (transcript_at, turn.text_at, turn.speech_at)
+        waits = [at - turn.asked_at if at >= turn.asked_at else -1 for at in stages]
+        self.view.latency_ms = waits[-1]
+        return c.Measure(turn.number, *waits)
 
     def consumed(self, item: str, quantity: int) -> list[c.Command]:
         """Something that costs money was used."""

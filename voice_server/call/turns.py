@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 from voice_server.call.events import Expectation
@@ -100,9 +101,10 @@ _PATIENCE_PERCENT = {
     Expectation.ADDRESS: 150,
 }
 _UNFINISHED_PERCENT = 170
-_UNFINISHED = frozenset(
-    "a an and as at because but for from i if in is it's like my of on or our so that the "
-    "their to uh um was we well when which with your".split()
+_UNFINISHED = re.compile(
+    r"(?:[,…]|\b(?:an?|and|as|at|because|but|for|from|i|if|in|is|it's|like|my|of|on|or|our|so|"
+    r"that|the|their|to|uh|um|was|we|well|when|which|with|your)[ .…]*)$",
+    re.IGNORECASE,
 )
 
 
@@ -112,7 +114,6 @@ def patience_ms(end_of_turn_ms: int, expects: Expectation, text: str) -> int:
     Longer where an answer comes in pieces, and after words that nobody ends on.
     """
     percent = _PATIENCE_PERCENT[expects]
-    words = text.rstrip(" .…").lower().split()
-    if words and (text.rstrip().endswith((",", "…")) or words[-1] in _UNFINISHED):
+    if _UNFINISHED.search(text.rstrip()):
         percent = max(percent, _UNFINISHED_PERCENT)
     return end_of_turn_ms * percent // 100

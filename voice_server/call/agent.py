@@ -1,0 +1,111 @@
+"""The agent's side of the conversation: the turn in progress and how much of it was heard."""
+
+from __future__ import annotations
+
+from voice_server.call import commands as c
+from voice_server.call import events as e
+from voice_server.call.agent_turn import AgentTurn
+from voice_server.call.dialogue import Dialogue
+from voice_server.call.outcome import Disposition, EndReason, Outcome
+from voice_server.call.playout import Playout
+
+# Tools that are moves of the call itself, and the one whose success is the call's purpose;
+# all but the first two are run by the shell.
+END_CALL = "end_call"
+TRANSFER_CALL = "transfer_call"
+BOOK_ORDER = "book_order"
+
+
+class AgentSide:
+    """Owns the turns, their numbers and the playout ledger.
+
+    `media_ms` is the newest inbound timestamp: the carrier's clock. `booked` tells that an
+    order stands.
+    """
+
+    __slots__ = ("_dialogue", "_playout", "booked", "media_ms", "number", "turn")
+
+    def __init__(self, dialogue: Dialogue) -> None:
+        self._dialogue = dialogue
+        self._playout = Playout()
+        self.turn: AgentTurn | None = None
+        self.number: e.TurnId = 0
+        self.media_ms = 0
+        self.booked = False
+
+    @property
+    def heard_out(self) -> bool:
+        """The turn is written, spoken and heard to its end."""
+        turn = self.turn
+        done = turn is not None and turn.fully_planned and turn.speech_ended
+        return done and self._playout.idle
+
+    @property
+    def left_ms(self) -> int:
+        """How much longer the audio sent so far should play."""
+        return self._playout.left_ms(self.media_ms)
+
+    def begin(self, asked_at: int) -> AgentTurn:
+        """Start the next turn."""
+        self.number += 1
+        self.turn = AgentTurn(self.number, asked_at)
+        return self.turn
+
+    def at_work(self, number: e.TurnId) -> AgentTurn | None:
+        """The turn in progress, if it is this one: late results fall through here."""
+        turn = self.turn
+        return turn if turn is not None and turn.number == number else None
+
+    def replied(
+        self, event: e.ReplyText | e.ToolRequested | e.ReplyEnded, now: int
+    ) -> list[c.Command] | None:
+        """Take a piece of a reply; None when no such piece is welcome."""
+        turn = self.at_work(event.turn)
+        if turn is None or not turn.writing:
+            return None
+        match event:
+            case e.ReplyText():
+                return turn.text(event.text, now)
+            case e.ReplyEnded():
+                return turn.reply_ended(event)
+            case e.ToolRequested(name=name) if name == END_CALL:
+                done = Disposition.BOOKED if self.booked else Disposition.ANSWERED
+                turn.ending = Outcome(done, EndReason.AGENT_GOODBYE)
+            case e.ToolRequested(name=name) if name == TRANSFER_CALL:
+                turn.ending = Outcome(Disposition.HANDED_OVER, EndReason.TRANSFER)
+            case e.ToolRequested(request_id=key, name=name, arguments=arguments):
+                if self._dialogue.tool_requested(key, name, arguments):
+                    turn.await_tool(key)
+                    return [c.RunTool(key, name, arguments)]
+        return []
+
+    def tool_returned(self, event: e.ToolReturned) -> bool | None:
+        """Take a tool's result; True = the turn in progress goes on with it, None = unknown."""
+        used = self._dialogue.tool_returned(event.request_id, event.result)
+        if used is None:
+            return None
+        self.booked |= used.name == BOOK_ORDER and event.succeeded
+        return self.turn is not None and self.turn.tool_returned(event.request_id)
+
+    def speech(self, mulaw: bytes, text: str) -> list[c.Command]:
+        """Send audio of the turn in progress to the caller."""
+        mark = self._playout.queue(text, len(mulaw), self.media_ms)
+        return [c.Play(mulaw), c.PlaceMark(mark)]
+
+    def mark(self, name: str) -> bool:
+        """Take a returned mark; False for one that is not owed."""
+        return self._playout.played(name, self.media_ms)
+
+    def finish(self) -> str:
+        """The turn has been heard out; returns all of it."""
+        self.turn = None
+        return self._playout.take()
+
+    def drop(self) -> tuple[list[c.Command], str]:
+        """Stop all work and sound of the turn; returns what was heard of it."""
+        assert self.turn is not None
+        out: list[c.Command] = [c.Abandon(self.turn.number)]
+        if not self._playout.idle:
+            out.append(c.StopPlaying())
+        self.turn = None
+        return out, self._playout.cut(self.media_ms)
