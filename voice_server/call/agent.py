@@ -34,11 +34,32 @@ class AgentSide:
         self.booked = False
 
     @property
-    def heard_out(self) -> bool:
-        """The turn is written, spoken and heard to its end."""
+    def heard_out(self) -> AgentTurn | None:
+        """The turn in progress, once it is written, spoken and heard to its end."""
         turn = self.turn
-        done = turn is not None and turn.fully_planned and turn.speech_ended
-        return done and self._playout.idle
+        if turn is None or not (turn.fully_planned and turn.speech_ended and self._playout.idle):
+            return None
+        return turn
+
+    @property
+    def ending(self) -> Outcome | None:
+        """The outcome that the turn in progress leads to."""
+        return self.turn.ending if self.turn is not None else None
+
+    def outcome_if_gone(self, reason: EndReason) -> Outcome:
+        """The outcome when the media stream goes away now.
+
+        Hanging up during the goodbye is a normal end; during a transfer there is nobody left
+        to transfer.
+        """
+        ending = self.ending
+        if ending is not None and ending.disposition is not Disposition.HANDED_OVER:
+            return Outcome(ending.disposition, reason)
+        return self.or_booked(Outcome(Disposition.ABANDONED, reason))
+
+    def or_booked(self, end: Outcome) -> Outcome:
+        """The outcome of a call that ends without a goodbye: what was booked stays booked."""
+        return Outcome(Disposition.BOOKED, end.reason) if self.booked else end
 
     @property
     def left_ms(self) -> int:
@@ -91,6 +112,12 @@ class AgentSide:
         """Send audio of the turn in progress to the caller."""
         mark = self._playout.queue(text, len(mulaw), self.media_ms)
         return [c.Play(mulaw), c.PlaceMark(mark)]
+
+    def speech_ended(self, number: e.TurnId) -> None:
+        """The voice has said all of a turn."""
+        turn = self.at_work(number)
+        if turn is not None:
+            turn.speech_ended = True
 
     def mark(self, name: str) -> bool:
         """Take a returned mark; False for one that is not owed."""

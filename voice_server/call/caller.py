@@ -81,6 +81,11 @@ class CallerSide:
             self.utterance += 1
         return edge
 
+    def seems_to_say(self, text: str) -> bool:
+        """Take a partial transcript; False when it is the one we have."""
+        changed, self.partial = text != self.partial, text
+        return changed
+
     def transcript(self, text: str, utterance: int, now: int) -> None:
         """Take a final transcript; `utterance` 0 is the service's own cut."""
         if utterance:

@@ -13,33 +13,44 @@ from voice_server.call.history import (
 
 
 class Dialogue:
-    """Owns the history. `unanswered`: the caller, or a tool, waits for the agent's word."""
+    """Owns the history and knows whether somebody waits for the agent's word."""
 
-    __slots__ = ("_entries", "_tools", "unanswered")
+    __slots__ = ("_asked", "_entries", "_fresh", "_tools")
 
     def __init__(self) -> None:
         self._entries: list[Entry] = []
         self._tools: dict[str, int] = {}
-        self.unanswered = False
+        self._fresh = False  # the model has not seen the newest words
+        self._asked = False  # it has, and its answer was not heard so far
 
-    def snapshot(self) -> History:
-        """The history so far, as a value."""
+    @property
+    def unanswered(self) -> bool:
+        """The caller, or a tool, has said something that no heard turn has answered."""
+        return self._fresh or self._asked
+
+    def ask(self) -> History:
+        """The history so far, for the model to answer."""
+        self._asked, self._fresh = self.unanswered, False
         return tuple(self._entries)
+
+    def forget_question(self) -> None:
+        """The caller is asked to say it again."""
+        self._asked = self._fresh = False
 
     def caller_said(self, text: str) -> None:
         self._entries.append(CallerSaid(text))
-        self.unanswered = True
+        self._fresh = True
 
     def caller_pressed(self, digits: str) -> None:
         self._entries.append(CallerPressed(digits))
-        self.unanswered = True
+        self._fresh = True
 
     def agent_said(self, text: str, *, interrupted: bool, note: str) -> None:
         """Add what was heard of an agent turn; nothing heard and nothing noted adds nothing."""
         if text or (note and not interrupted):
             self._entries.append(AgentSaid(text, interrupted, note))
         if text or not interrupted:
-            self.unanswered = False
+            self._asked = False
 
     def tool_requested(self, request_id: str, name: str, arguments: str) -> bool:
         """Open a tool record; False when this request is known already."""
@@ -58,5 +69,5 @@ class Dialogue:
         if not isinstance(used, ToolUsed) or used.result is not None:
             return None
         self._entries[place] = closed = ToolUsed(request_id, used.name, used.arguments, result)
-        self.unanswered = True
+        self._fresh = True
         return closed

@@ -7,12 +7,13 @@ from typing import assert_never
 
 from voice_server.call import commands as c
 from voice_server.call import events as e
+from voice_server.call import outcome
 from voice_server.call.agent import AgentSide
 from voice_server.call.agent_turn import AgentTurn
 from voice_server.call.caller import CallerSide
 from voice_server.call.deadlines import Deadline, Deadlines
 from voice_server.call.dialogue import Dialogue
-from voice_server.call.outcome import Disposition, EndReason, Outcome, stream_over
+from voice_server.call.outcome import EndReason, Outcome
 from voice_server.call.phase import MOVES, Phase
 from voice_server.call.policy import Policy
 from voice_server.call.record import CallRecord
@@ -22,12 +23,6 @@ from voice_server.call.turns import Edge
 _PLAYOUT_GRACE_MS = 3_000  # a mark that comes later than this after its audio is lost
 _FAILURES_BORNE = 1  # failures of model or voice in a row that an apology mends
 _NOTHING: tuple[c.Command, ...] = ()
-
-_SILENCE = Outcome(Disposition.SILENT, EndReason.SILENCE)
-_SCAM = Outcome(Disposition.SCAM, EndReason.SCAM)
-_FAILED = Outcome(Disposition.FAILED, EndReason.PART_FAILED)
-_MAX_DURATION = Outcome(Disposition.ANSWERED, EndReason.MAX_DURATION)
-_SERVER_CLOSING = Outcome(Disposition.FAILED, EndReason.SERVER_CLOSING)
 
 
 class Call:
@@ -80,7 +75,8 @@ class Call:
             case e.MediaStarted():
                 self._started(now)
             case e.PartialTranscript():
-                self._partial(event.text, now)
+                if self._caller.seems_to_say(event.text):
+                    self._publish(now)
             case e.FinalTranscript():
                 self._final(event.text.strip(), event.utterance, now)
             case e.DigitPressed():
@@ -95,19 +91,23 @@ class Call:
             case e.SpeechReady():
                 self._speech(event, now)
             case e.SpeechEnded():
-                self._speech_ended(event.turn, now)
+                self._agent.speech_ended(event.turn)
+                self._finish_if_heard(now)
             case e.RiskAssessed():
                 self._assessed(event, now)
             case e.Consumed():
                 self._out += self.record.consumed(event.item, event.quantity)
             case e.PartFailed():
-                self._part_failed(event, now)
+                self._part_failed(event.part, event.turn, now)
             case e.ServerClosing():
-                self._close(self.policy.server_closing, self._over(_SERVER_CLOSING), now)
+                self._close(
+                    self.policy.server_closing, self._agent.or_booked(outcome.SERVER_CLOSING), now
+                )
             case e.TimePassed():
                 self._time_passed(now)
             case e.MediaStopped():
-                self._stream_over(EndReason(event.cause.value), now)
+                reason = EndReason(event.cause.value)
+                self._end(self._agent.outcome_if_gone(reason), now)
             case e.AudioHeard() | e.VoiceScored():
                 raise AssertionError("handled before dispatch")
             case _:
@@ -141,11 +141,6 @@ class Call:
         """The caller pauses: when is it our turn?"""
         if not self._caller.speaking:
             self._deadlines.set(Deadline.END_OF_TURN, self._caller.finished_at)
-
-    def _partial(self, text: str, now: int) -> None:
-        if text != self._caller.partial:
-            self._caller.partial = text
-            self._publish(now)
 
     def _final(self, text: str, utterance: int, now: int) -> None:
         self._caller.transcript(text, utterance, now)
@@ -187,7 +182,7 @@ class Call:
 
     def _ask(self, turn: AgentTurn, now: int) -> None:
         self._deadlines.set(Deadline.REPLY, now + self.policy.reply_wait_ms)
-        self._out.append(c.Think(turn.number, self.dialogue.snapshot()))
+        self._out.append(c.Think(turn.number, self.dialogue.ask()))
 
     def _replied(self, event: e.ReplyText | e.ToolRequested | e.ReplyEnded, now: int) -> None:
         commands = self._agent.replied(event, now)
@@ -216,15 +211,9 @@ class Call:
         self._out += self._agent.speech(event.mulaw, event.text)
         self._deadlines.set(Deadline.PLAYOUT, now + self._agent.left_ms + _PLAYOUT_GRACE_MS)
 
-    def _speech_ended(self, number: e.TurnId, now: int) -> None:
-        turn = self._agent.at_work(number)
-        if turn is not None:
-            turn.speech_ended = True
-            self._finish_if_heard(now)
-
     def _finish_if_heard(self, now: int) -> None:
-        turn = self._agent.turn
-        if turn is None or not self._agent.heard_out:
+        turn = self._agent.heard_out
+        if turn is None:
             return
         self._deadlines.clear(Deadline.PLAYOUT, Deadline.CLOSING)
         self._heard(turn, self._agent.finish(), interrupted=False, now=now)
@@ -295,15 +284,17 @@ class Call:
                 case Deadline.SILENCE:
                     self._silence(now)
                 case Deadline.REPLY:
-                    self._part_failed(
-                        e.PartFailed(e.Part.LANGUAGE_MODEL, self._agent.number, True), now
-                    )
+                    self._part_failed(e.Part.LANGUAGE_MODEL, self._agent.number, now)
                 case Deadline.PLAYOUT:
                     self._marks_lost(now)
                 case Deadline.MAX_CALL:
-                    self._close(self.policy.max_call_closing, self._over(_MAX_DURATION), now)
+                    self._close(
+                        self.policy.max_call_closing,
+                        self._agent.or_booked(outcome.MAX_DURATION),
+                        now,
+                    )
                 case Deadline.CLOSING:
-                    self._end(self._ending or _FAILED, now)
+                    self._end(self._agent.ending or outcome.FAILED, now)
                 case _:
                     assert_never(due)
 
@@ -340,58 +331,43 @@ class Call:
             self._caller.silences += 1
             self._say(prompts[spoken], now)
         elif self.policy.end_on_silence:
-            self._close(self.policy.silence_closing, self._over(_SILENCE), now)
+            self._close(self.policy.silence_closing, self._agent.or_booked(outcome.SILENCE), now)
         else:
             self._deadlines.set(Deadline.SILENCE, now + self.policy.silence_ms)
 
     def _marks_lost(self, now: int) -> None:
         """The carrier owes marks for audio that must be over: count what its clock supports."""
-        turn = self._agent.turn
-        if turn is None:
-            return
-        if turn.ending is not None:
-            self._end(turn.ending, now)
-        else:
-            self._drop(turn, now)
+        if self._agent.ending is not None:
+            self._end(self._agent.ending, now)
+        elif self._agent.turn is not None:
+            self._drop(self._agent.turn, now)
             self._listen(now)
 
-    def _part_failed(self, event: e.PartFailed, now: int) -> None:
-        if event.part is e.Part.RISK or (event.turn and self._agent.at_work(event.turn) is None):
+    def _part_failed(self, part: e.Part, number: e.TurnId, now: int) -> None:
+        if part is e.Part.RISK or (number and self._agent.at_work(number) is None):
             return
         turn = self._agent.turn
         if turn is not None and turn.held:  # not even the closing words can be said
-            self._end(turn.ending or _FAILED, now)
+            self._end(turn.ending or outcome.FAILED, now)
             return
         self._failures += 1
-        if event.part is e.Part.TRANSCRIBER or self._failures > _FAILURES_BORNE:
-            self._close(self.policy.failure_closing, self._over(_FAILED), now)
+        if part is e.Part.TRANSCRIBER or self._failures > _FAILURES_BORNE:
+            self._close(self.policy.failure_closing, self._agent.or_booked(outcome.FAILED), now)
             return
         if turn is not None:
             self._drop(turn, now)
-        self.dialogue.unanswered = False
+        self.dialogue.forget_question()
         self._say(self.policy.apology, now)
 
     def _assessed(self, event: e.RiskAssessed, now: int) -> None:
         step, commands = self.record.assessed(event.assessment)
         self._out += commands
         if step is RiskStep.END:
-            self._close(self.policy.scam_closing, _SCAM, now)
+            self._close(self.policy.scam_closing, outcome.SCAM, now)
         elif step is RiskStep.RECORD:
             self._publish(now)
 
-    def _over(self, outcome: Outcome) -> Outcome:
-        """The outcome of a call that ends without a goodbye: what was booked stays booked."""
-        return Outcome(Disposition.BOOKED, outcome.reason) if self._agent.booked else outcome
-
-    @property
-    def _ending(self) -> Outcome | None:
-        """The outcome that the turn in progress leads to."""
-        return self._agent.turn.ending if self._agent.turn else None
-
-    def _stream_over(self, reason: EndReason, now: int) -> None:
-        self._end(stream_over(reason, self._ending, booked=self._agent.booked), now)
-
-    def _close(self, words: str, outcome: Outcome, now: int) -> None:
+    def _close(self, words: str, end: Outcome, now: int) -> None:
         """Say closing words that nothing interrupts, then end."""
         turn = self._agent.turn
         if turn is not None and turn.held:
@@ -400,33 +376,25 @@ class Call:
             self._drop(turn, now)
             self._move(Phase.LISTENING)
         if not words or self.phase is Phase.WAITING:
-            self._end(outcome, now)
+            self._end(end, now)
             return
-        self._say(words, now, ending=outcome, held=True)
+        self._say(words, now, ending=end, held=True)
         self._deadlines.set(Deadline.CLOSING, now + self.policy.closing_ms)
 
-    def _end(self, outcome: Outcome, now: int) -> None:
-        if self._agent.turn is not None:
-            self._drop(self._agent.turn, now)
-        self.outcome = outcome
+    def _end(self, end: Outcome, now: int) -> None:
+        if (turn := self._agent.turn) is not None:
+            self._drop(turn, now)
+        self.outcome = end
         connected_ms = now - self._started_at if self.phase is not Phase.WAITING else 0
         self._move(Phase.ENDED)
         self._deadlines.clear_all()
         self._out += self.record.closing(connected_ms)
         self._publish(now)
-        self._out.append(c.HangUp(outcome))
+        self._out.append(c.HangUp(end))
 
     def _publish(self, now: int) -> None:
-        self._out.append(
-            self.record.publish(
-                now,
-                phase=self.phase,
-                speaking=self._caller.speaking,
-                partial=self._caller.partial,
-                turn=self._agent.number,
-                outcome=self.outcome,
-            )
-        )
+        side, number = self._caller, self._agent.number
+        self._out.append(self.record.publish(now, self.phase, side, number, self.outcome))
 
     def _move(self, to: Phase) -> None:
         if to is not self.phase:

@@ -41,12 +41,8 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
     reason: EndReason
 
 
-def stream_over(reason: EndReason, ending: Outcome | None, *, booked: bool) -> Outcome:
-    """The outcome when the media stream went away, `ending` being what was under way.
-
-    Hanging up during the goodbye is a normal end; during a transfer there is nobody left to
-    transfer.
-    """
-    if ending is not None and ending.disposition is not Disposition.HANDED_OVER:
-        return Outcome(ending.disposition, reason)
-    return Outcome(Disposition.BOOKED if booked else Disposition.ABANDONED, reason)
+SILENCE = Outcome(Disposition.SILENT, EndReason.SILENCE)
+SCAM = Outcome(Disposition.SCAM, EndReason.SCAM)
+FAILED = Outcome(Disposition.FAILED, EndReason.PART_FAILED)
+MAX_DURATION = Outcome(Disposition.ANSWERED, EndReason.MAX_DURATION)
+SERVER_CLOSING = Outcome(Disposition.FAILED, EndReason.SERVER_CLOSING)

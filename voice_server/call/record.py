@@ -5,6 +5,7 @@ from __future__ import annotations
 from detectors.assessment import Assessment
 from voice_server.call import commands as c
 from voice_server.call.agent_turn import AgentTurn
+from voice_server.call.caller import CallerSide
 from voice_server.call.meter import Meter, started_minutes
 from voice_server.call.outcome import Outcome
 from voice_server.call.phase import Phase
@@ -67,23 +68,16 @@ class CallRecord:
         return out
 
     def publish(
-        self,
-        now: int,
-        *,
-        phase: Phase,
-        speaking: bool,
-        partial: str,
-        turn: int,
-        outcome: Outcome | None,
+        self, now: int, phase: Phase, caller: CallerSide, turn: int, outcome: Outcome | None
     ) -> c.Publish:
-        """The call as it stands; `speaking` tells that the caller's voice is on the line."""
-        voice = "caller" if speaking else "agent" if phase is Phase.SPEAKING else "nobody"
+        """The call as it stands."""
+        agent = "agent" if phase is Phase.SPEAKING else "nobody"
         return c.Publish(
             self.view.state(
                 now=now,
                 phase=phase.value,
-                speaking=voice,
-                partial=partial,
+                speaking="caller" if caller.speaking else agent,
+                partial=caller.partial,
                 turn=turn,
                 assessment=self.risk.newest,
                 cost_micro_usd=self.meter.micro_usd,
