@@ -58,8 +58,13 @@ class AgentSide:
         return self.or_booked(Outcome(Disposition.ABANDONED, reason))
 
     def or_booked(self, end: Outcome) -> Outcome:
-        """The outcome of a call that ends without a goodbye: what was booked stays booked."""
-        return Outcome(Disposition.BOOKED, end.reason) if self.booked else end
+        """The outcome of a call that ends without a goodbye: what was booked stays booked.
+
+        Only a scam is a scam, whatever was booked in it.
+        """
+        if not self.booked or end.disposition is Disposition.SCAM:
+            return end
+        return Outcome(Disposition.BOOKED, end.reason)
 
     @property
     def left_ms(self) -> int:

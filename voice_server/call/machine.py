@@ -100,9 +100,7 @@ class Call:
             case e.PartFailed():
                 self._part_failed(event.part, event.turn, now)
             case e.ServerClosing():
-                self._close(
-                    self.policy.server_closing, self._agent.or_booked(outcome.SERVER_CLOSING), now
-                )
+                self._close(self.policy.server_closing, outcome.SERVER_CLOSING, now)
             case e.TimePassed():
                 self._time_passed(now)
             case e.MediaStopped():
@@ -212,8 +210,7 @@ class Call:
         self._deadlines.set(Deadline.PLAYOUT, now + self._agent.left_ms + _PLAYOUT_GRACE_MS)
 
     def _finish_if_heard(self, now: int) -> None:
-        turn = self._agent.heard_out
-        if turn is None:
+        if (turn := self._agent.heard_out) is None:
             return
         self._deadlines.clear(Deadline.PLAYOUT, Deadline.CLOSING)
         self._heard(turn, self._agent.finish(), interrupted=False, now=now)
@@ -290,7 +287,7 @@ class Call:
                 case Deadline.MAX_CALL:
                     self._close(
                         self.policy.max_call_closing,
-                        self._agent.or_booked(outcome.MAX_DURATION),
+                        outcome.MAX_DURATION,
                         now,
                     )
                 case Deadline.CLOSING:
@@ -331,7 +328,7 @@ class Call:
             self._caller.silences += 1
             self._say(prompts[spoken], now)
         elif self.policy.end_on_silence:
-            self._close(self.policy.silence_closing, self._agent.or_booked(outcome.SILENCE), now)
+            self._close(self.policy.silence_closing, outcome.SILENCE, now)
         else:
             self._deadlines.set(Deadline.SILENCE, now + self.policy.silence_ms)
 
@@ -352,7 +349,7 @@ class Call:
             return
         self._failures += 1
         if part is e.Part.TRANSCRIBER or self._failures > _FAILURES_BORNE:
-            self._close(self.policy.failure_closing, self._agent.or_booked(outcome.FAILED), now)
+            self._close(self.policy.failure_closing, outcome.FAILED, now)
             return
         if turn is not None:
             self._drop(turn, now)
@@ -369,6 +366,7 @@ class Call:
 
     def _close(self, words: str, end: Outcome, now: int) -> None:
         """Say closing words that nothing interrupts, then end."""
+        end = self._agent.or_booked(end)
         turn = self._agent.turn
         if turn is not None and turn.held:
             return
