@@ -123,10 +123,10 @@ def open_member(target: Path, wheel: Wheel, member: str) -> Iterator[IO[bytes]]:
         for packed in target.glob("*.whl"):
             try:
                 archive = stack.enter_context(zipfile.ZipFile(packed))
-                stream = stack.enter_context(archive.open(member))
+                inside = stack.enter_context(archive.open(member))
             except (KeyError, zipfile.BadZipFile):
                 break
-            yield stream
+            yield inside
             return
     raise PullFailed(
         f"{wheel.package}=={wheel.version} does not contain {member}; the package index served "

@@ -1,0 +1,21 @@
+"""Opening ONNX models for work in our own threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnxruntime
+
+
+def open_session(model: Path) -> onnxruntime.InferenceSession:
+    """Load a model that computes in the calling thread alone.
+
+    Many calls share few cores: parallel calls use them better than parallel matrices.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(
+        str(model), sess_options=options, providers=["CPUExecutionProvider"]
+    )
