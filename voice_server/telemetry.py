@@ -1,0 +1,129 @@
+"""What operators see: counters for machines, log lines for people, no caller data in either."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+_PHONE: Final = re.compile(r"\+\d{5,15}\b")
+_STANDARD: Final = frozenset(
+    {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime", "taskName",
+     "color_message"}
+)  # fmt: skip
+_HIDDEN: Final = frozenset(
+    {
+        "audio", "authorization", "body", "called_number", "caller_number", "from_number",
+        "key", "number", "password", "payload", "prompt", "secret", "text", "to_number",
+        "token", "transcript",
+    }
+)  # fmt: skip
+
+
+class Metrics:
+    """Every metric of one server, on a registry of its own so that servers can share a process."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self.registry = registry
+        self.webhooks = Counter(
+            "voice_server_webhooks",
+            "Webhooks by path and result: answered, forged (bad signature), unreadable.",
+            ["path", "result"],
+            registry=registry,
+        )
+        self.calls_refused = Counter(
+            "voice_server_calls_refused",
+            "Calls turned away, by the HTTP status that names the reason.",
+            ["status"],
+            registry=registry,
+        )
+        self.status_callbacks = Counter(
+            "voice_server_status_callbacks",
+            "Status callbacks: news, or why they changed nothing.",
+            ["result"],
+            registry=registry,
+        )
+        self.stream_events = Counter(
+            "voice_server_stream_events",
+            "What the carrier reported on media streams, with its error code.",
+            ["event", "code"],
+            registry=registry,
+        )
+        self.live_streams = Gauge(
+            "voice_server_live_streams", "Media streams open now.", registry=registry
+        )
+        self.media_refused = Counter(
+            "voice_server_media_refused",
+            "Media sockets turned away before any audio, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.media_problems = Counter(
+            "voice_server_media_problems",
+            "Media messages that could not be used, by problem.",
+            ["problem"],
+            registry=registry,
+        )
+        self.media_frames = Counter(
+            "voice_server_media_frames",
+            "Audio frames heard; added when a stream ends.",
+            registry=registry,
+        )
+        self.media_sent_bytes = Counter(
+            "voice_server_media_sent_bytes",
+            "Bytes of speech sent to callers; added when a stream ends.",
+            registry=registry,
+        )
+        self.insecure_webhooks = Gauge(
+            "voice_server_insecure_webhooks",
+            "1 while unsigned webhooks from this machine are accepted.",
+            registry=registry,
+        )
+
+    def render(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class PlainFormatter(logging.Formatter):
+    """`time level logger: message key=value ...`, with private values taken out.
+
+    Fields given as `extra` are printed unless their name says that they are private; anything
+    shaped like an international phone number is masked wherever it stands, tracebacks too.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """The line with its fields."""
+        fields = [
+            f" {name}={'[hidden]' if name in _HIDDEN else value}"
+            for name, value in sorted(vars(record).items())
+            if name not in _STANDARD
+        ]
+        return super().formatMessage(record) + "".join(fields)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The whole entry, masked."""
+        return redact(super().format(record))
+
+
+def redact(text: str) -> str:
+    """Mask phone numbers but for their last two digits."""
+    return _PHONE.sub(lambda found: "+***" + found.group()[-2:], text)
+
+
+def configure_logging(level: str) -> None:
+    """Send the logs of this process to stderr; repeats replace the former set-up."""
+    output = logging.StreamHandler(sys.stderr)
+    output.setFormatter(PlainFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [output]
+    root.setLevel(level.upper())
+    # uvicorn's access lines hold query strings, where GET webhooks carry phone numbers.
+    logging.getLogger("uvicorn.access").disabled = True

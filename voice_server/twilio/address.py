@@ -1,0 +1,55 @@
+"""The URLs Twilio knows us by, from configuration and never from a Host header."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.types import Scope
+
+from voice_server.errors import ConfigurationError
+
+VOICE_PATH: Final = "/twilio/voice"
+AFTER_PATH: Final = "/twilio/after"
+STATUS_PATH: Final = "/twilio/status"
+MEDIA_PATH: Final = "/twilio/media"
+
+_DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}
+
+
+class Address:
+    """Builds absolute URLs for paths of ours.
+
+    Without a public URL (development) the address is the socket the request came in on.
+    """
+
+    __slots__ = ("_base",)
+
+    def __init__(self, public_url: str) -> None:
+        self._base = _checked(public_url) if public_url else ""
+
+    def http(self, scope: Scope, path: str) -> str:
+        """The http(s) URL of a path."""
+        return (self._base or _listening(scope)) + path
+
+    def socket(self, scope: Scope, path: str) -> str:
+        """The ws(s) URL of a path, written as it appears in the TwiML."""
+        return "ws" + self.http(scope, path).removeprefix("http")
+
+
+def _checked(public_url: str) -> str:
+    parts = urlsplit(public_url)
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigurationError(
+            "VOICE_SERVER_PUBLIC_URL: must look like https://voice.example.com, "
+            "without a query; set it to the URL that Twilio was given"
+        )
+    # Twilio leaves the default port out of the URL it signs, and its own library adds
+    # :80 to wss URLs, so a written-out :443 would never verify.
+    host = parts.netloc.removesuffix(_DEFAULT_PORTS[parts.scheme])
+    return f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
+
+
+def _listening(scope: Scope) -> str:
+    host, port = scope["server"]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

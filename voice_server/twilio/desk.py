@@ -1,0 +1,117 @@
+"""What the Twilio edge needs from the rest of the server, in the edge's own words."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+import msgspec
+
+from voice_server.call.events import Event
+from voice_server.ports import CallId, PhoneLine
+
+
+class Ringing(msgspec.Struct, frozen=True):
+    """A call that waits for its first TwiML. Numbers are what Twilio said; never log them."""
+
+    carrier_call_id: str  # Twilio's CallSid
+    caller_number: str  # E.164, "client:x", or a word such as "anonymous"
+    called_number: str
+    direction: str  # "inbound" or "outbound"
+    status: str  # Twilio's word: "ringing" inbound, "in-progress" outbound
+    account: str  # Twilio's AccountSid
+
+
+class CarrierStatus(StrEnum):
+    """Twilio's word for how a call stands, in the order in which calls pass them."""
+
+    QUEUED = "queued"
+    INITIATED = "initiated"
+    RINGING = "ringing"
+    IN_PROGRESS = "in-progress"
+    COMPLETED = "completed"
+    BUSY = "busy"
+    FAILED = "failed"
+    NO_ANSWER = "no-answer"
+    CANCELED = "canceled"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing can follow."""
+        return self not in _LIVE
+
+
+_LIVE = frozenset(
+    {
+        CarrierStatus.QUEUED,
+        CarrierStatus.INITIATED,
+        CarrierStatus.RINGING,
+        CarrierStatus.IN_PROGRESS,
+    }
+)
+
+
+class StatusChange(msgspec.Struct, frozen=True):
+    """A call moved on, says Twilio. Per call these never go back nor repeat."""
+
+    carrier_call_id: str
+    status: CarrierStatus
+    duration_s: int  # seconds the call lasted; -1 where Twilio did not say
+
+
+class HangUp(msgspec.Struct, frozen=True):
+    """Nothing is left to do: end the call."""
+
+
+class Dial(msgspec.Struct, frozen=True):
+    """Hand the caller over to a human."""
+
+    number: str  # E.164; never logged
+
+
+class Reconnect(msgspec.Struct, frozen=True):
+    """Open another media stream for the call, which goes on."""
+
+    call_id: CallId
+
+
+AfterStream: TypeAlias = HangUp | Dial | Reconnect
+
+
+class CallLine(Protocol):
+    """One live call, as the edge feeds it."""
+
+    def feed(self, event: Event) -> None:
+        """Take one event; synchronous, never blocks. After the end events are ignored."""
+
+    @property
+    def ended(self) -> asyncio.Event:
+        """Set once the call is over; the edge then closes the stream and Twilio goes on."""
+
+
+class Desk(Protocol):
+    """Takes calls. Nothing here blocks the event loop; `admit` alone may wait."""
+
+    async def admit(self, ringing: Ringing) -> CallId:
+        """Take a new call, or raise `Refused` (404 nobody answers it, 403 blocked, 503 full).
+
+        The edge asks one at a time per `carrier_call_id` and remembers the answer. It gives
+        up, by cancelling, after `webhook.ADMIT_LIMIT_S`.
+        """
+
+    def connect(self, call_id: CallId, line: PhoneLine) -> CallLine:
+        """The caller's media stream is open; raises `Refused` when the call is gone.
+
+        The edge feeds `MediaStarted` next, and exactly one `MediaStopped` at the end unless
+        `ended` was set before.
+        """
+
+    def status_changed(self, change: StatusChange) -> None:
+        """Twilio reports on a call, perhaps one this process never saw."""
+
+    def after_stream(self, carrier_call_id: str) -> AfterStream:
+        """What comes after the media stream. May be asked twice; must bound its reconnects."""
+
+    def after_dial(self, carrier_call_id: str, *, answered: bool) -> AfterStream:
+        """What comes after a `Dial`; on `HangUp` an unanswered caller hears an apology."""
