@@ -35,8 +35,6 @@ _REMEMBERED: Final = 10_000
 _BUSY: Final = (
     "We are sorry, we cannot take your call right now. Please try again in a few minutes."
 )
-    "We are sorry, we cannot take your call right now. Please try again in a few minutes."
-)
 _NOBODY: Final = "We are sorry, nobody could take your call. Please try again later."
 _ANSWERED: Final = frozenset({"completed", "answered"})
 _CALL_SID: Final = re.compile(r"[A-Za-z0-9]{1,64}")
