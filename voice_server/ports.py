@@ -5,7 +5,7 @@ No method blocks the event loop; `push`, `play` and their like never wait at all
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias
 
@@ -92,7 +92,7 @@ class LanguageModel(Protocol):
 
     def reply(
         self, request: ReplyRequest
-    ) -> AsyncIterator[ReplyText | ToolRequested | ReplyEnded | Consumed]:
+    ) -> AsyncGenerator[ReplyText | ToolRequested | ReplyEnded | Consumed, None]:
         """Yield pieces as they come, `ReplyEnded` last.
 
         After `ToolRequested` the reply ends; the core asks again when the result is in the
@@ -105,7 +105,7 @@ class TextToSpeech(Protocol):
 
     def speak(
         self, turn: TurnId, pieces: AsyncIterator[str], facts: CallFacts
-    ) -> AsyncIterator[SpeechReady | Consumed]:
+    ) -> AsyncGenerator[SpeechReady | Consumed, None]:
         """Yield mu-law audio in order, first audio as early as possible. Raises `ServiceError`."""
 
 

@@ -28,10 +28,15 @@ class Dialogue:
         """The caller, or a tool, has said something that no heard turn has answered."""
         return self._fresh or self._asked
 
+    @property
+    def history(self) -> History:
+        """The history so far, as a value."""
+        return tuple(self._entries)
+
     def ask(self) -> History:
         """The history so far, for the model to answer."""
         self._asked, self._fresh = self.unanswered, False
-        return tuple(self._entries)
+        return self.history
 
     def forget_question(self) -> None:
         """The caller is asked to say it again."""

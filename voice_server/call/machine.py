@@ -39,7 +39,7 @@ class Call:
         self.dialogue = Dialogue()
         self.record = CallRecord(policy)
         self._caller = CallerSide(policy)
-        self._agent = AgentSide(self.dialogue)
+        self.agent = AgentSide(self.dialogue)
         self._cut_off: tuple[AgentTurn, str] | None = None  # an interrupted turn, its unheard rest
         self._deadlines = Deadlines()
         self._out: list[c.Command] = []
@@ -56,7 +56,7 @@ class Call:
         if self.phase is Phase.ENDED:
             return _NOTHING
         if type(event) is e.AudioHeard:  # 50 times a second, nearly always just passed on
-            self._agent.media_ms = event.media_ms
+            self.agent.media_ms = event.media_ms
             edge = self._caller.hear(event.loudness, now)
             if edge is None and not (self.phase is Phase.SPEAKING and self._caller.speaking):
                 return (c.Transcribe(event.mulaw),)
@@ -82,7 +82,7 @@ class Call:
             case e.DigitPressed():
                 self._key(event.digit, now)
             case e.MarkPlayed():
-                if self._agent.mark(event.name):
+                if self.agent.mark(event.name):
                     self._finish_if_heard(now)
             case e.ReplyText() | e.ToolRequested() | e.ReplyEnded():
                 self._replied(event, now)
@@ -91,7 +91,7 @@ class Call:
             case e.SpeechReady():
                 self._speech(event, now)
             case e.SpeechEnded():
-                self._agent.speech_ended(event.turn)
+                self.agent.speech_ended(event.turn)
                 self._finish_if_heard(now)
             case e.RiskAssessed():
                 self._assessed(event, now)
@@ -105,7 +105,7 @@ class Call:
                 self._time_passed(now)
             case e.MediaStopped():
                 reason = EndReason(event.cause.value)
-                self._end(self._agent.outcome_if_gone(reason), now)
+                self._end(self.agent.outcome_if_gone(reason), now)
             case e.AudioHeard() | e.VoiceScored():
                 raise AssertionError("handled before dispatch")
             case _:
@@ -175,7 +175,7 @@ class Call:
         self._deadlines.clear(Deadline.END_OF_TURN, Deadline.SILENCE, Deadline.TRANSCRIPT)
         self._cut_off = None
         self._move(Phase.THINKING)
-        self._ask(self._agent.begin(max(self._caller.spoke_at, self._started_at)), now)
+        self._ask(self.agent.begin(max(self._caller.spoke_at, self._started_at)), now)
         self._publish(now)
 
     def _ask(self, turn: AgentTurn, now: int) -> None:
@@ -183,21 +183,21 @@ class Call:
         self._out.append(c.Think(turn.number, self.dialogue.ask()))
 
     def _replied(self, event: e.ReplyText | e.ToolRequested | e.ReplyEnded, now: int) -> None:
-        commands = self._agent.replied(event, now)
+        commands = self.agent.replied(event, now)
         if commands is not None:
             self._deadlines.clear(Deadline.REPLY)
             self._out += commands
 
     def _tool_returned(self, event: e.ToolReturned, now: int) -> None:
-        goes_on = self._agent.tool_returned(event)
-        if goes_on and (turn := self._agent.turn) is not None:
+        goes_on = self.agent.tool_returned(event)
+        if goes_on and (turn := self.agent.turn) is not None:
             turn.think_on()
             self._ask(turn, now)
         elif goes_on is False and self.phase is Phase.LISTENING:
             self._await_turn()
 
     def _speech(self, event: e.SpeechReady, now: int) -> None:
-        turn = self._agent.at_work(event.turn)
+        turn = self.agent.at_work(event.turn)
         if turn is None:
             return
         if turn.speech_at < 0:
@@ -206,14 +206,14 @@ class Call:
         if self.phase is not Phase.SPEAKING:
             self._move(Phase.SPEAKING)
             self._publish(now)
-        self._out += self._agent.speech(event.mulaw, event.text)
-        self._deadlines.set(Deadline.PLAYOUT, now + self._agent.left_ms + _PLAYOUT_GRACE_MS)
+        self._out += self.agent.speech(event.mulaw, event.text)
+        self._deadlines.set(Deadline.PLAYOUT, now + self.agent.left_ms + _PLAYOUT_GRACE_MS)
 
     def _finish_if_heard(self, now: int) -> None:
-        if (turn := self._agent.heard_out) is None:
+        if (turn := self.agent.heard_out) is None:
             return
         self._deadlines.clear(Deadline.PLAYOUT, Deadline.CLOSING)
-        self._heard(turn, self._agent.finish(), interrupted=False, now=now)
+        self._heard(turn, self.agent.finish(), interrupted=False, now=now)
         self._caller.asked(turn.expects)
         if turn.ending is not None:
             self._end(turn.ending, now)
@@ -230,7 +230,7 @@ class Call:
 
     def _interrupt(self, now: int) -> bool:
         """The caller takes the turn; False when this turn may not be interrupted."""
-        turn = self._agent.turn
+        turn = self.agent.turn
         if turn is None:
             return True
         if turn.held or not self.policy.interruptible:
@@ -243,7 +243,7 @@ class Call:
     def _drop(self, turn: AgentTurn, now: int) -> str:
         """Stop all work and sound of the turn in progress; returns what was heard of it."""
         self._deadlines.clear(Deadline.REPLY, Deadline.PLAYOUT, Deadline.CLOSING)
-        commands, heard = self._agent.drop()
+        commands, heard = self.agent.drop()
         self._out += commands
         self._heard(turn, heard, interrupted=True, now=now)
         return heard
@@ -253,7 +253,7 @@ class Call:
     ) -> AgentTurn:
         """Speak words of our own as a turn."""
         self._deadlines.clear(Deadline.END_OF_TURN, Deadline.SILENCE, Deadline.TRANSCRIPT)
-        turn = self._agent.begin(now)
+        turn = self.agent.begin(now)
         turn.ending, turn.held, turn.expects = ending, held, self._caller.expects
         self._move(Phase.SPEAKING)
         self._out += turn.words(words, now)
@@ -281,7 +281,7 @@ class Call:
                 case Deadline.SILENCE:
                     self._silence(now)
                 case Deadline.REPLY:
-                    self._part_failed(e.Part.LANGUAGE_MODEL, self._agent.number, now)
+                    self._part_failed(e.Part.LANGUAGE_MODEL, self.agent.number, now)
                 case Deadline.PLAYOUT:
                     self._marks_lost(now)
                 case Deadline.MAX_CALL:
@@ -291,7 +291,7 @@ class Call:
                         now,
                     )
                 case Deadline.CLOSING:
-                    self._end(self._agent.ending or outcome.FAILED, now)
+                    self._end(self.agent.ending or outcome.FAILED, now)
                 case _:
                     assert_never(due)
 
@@ -334,16 +334,16 @@ class Call:
 
     def _marks_lost(self, now: int) -> None:
         """The carrier owes marks for audio that must be over: count what its clock supports."""
-        if self._agent.ending is not None:
-            self._end(self._agent.ending, now)
-        elif self._agent.turn is not None:
-            self._drop(self._agent.turn, now)
+        if self.agent.ending is not None:
+            self._end(self.agent.ending, now)
+        elif self.agent.turn is not None:
+            self._drop(self.agent.turn, now)
             self._listen(now)
 
     def _part_failed(self, part: e.Part, number: e.TurnId, now: int) -> None:
-        if part is e.Part.RISK or (number and self._agent.at_work(number) is None):
+        if part is e.Part.RISK or (number and self.agent.at_work(number) is None):
             return
-        turn = self._agent.turn
+        turn = self.agent.turn
         if turn is not None and turn.held:  # not even the closing words can be said
             self._end(turn.ending or outcome.FAILED, now)
             return
@@ -366,8 +366,8 @@ class Call:
 
     def _close(self, words: str, end: Outcome, now: int) -> None:
         """Say closing words that nothing interrupts, then end."""
-        end = self._agent.or_booked(end)
-        turn = self._agent.turn
+        end = self.agent.or_booked(end)
+        turn = self.agent.turn
         if turn is not None and turn.held:
             return
         if turn is not None:
@@ -380,7 +380,7 @@ class Call:
         self._deadlines.set(Deadline.CLOSING, now + self.policy.closing_ms)
 
     def _end(self, end: Outcome, now: int) -> None:
-        if (turn := self._agent.turn) is not None:
+        if (turn := self.agent.turn) is not None:
             self._drop(turn, now)
         self.outcome = end
         connected_ms = now - self._started_at if self.phase is not Phase.WAITING else 0
@@ -391,7 +391,7 @@ class Call:
         self._out.append(c.HangUp(end))
 
     def _publish(self, now: int) -> None:
-        side, number = self._caller, self._agent.number
+        side, number = self._caller, self.agent.number
         self._out.append(self.record.publish(now, self.phase, side, number, self.outcome))
 
     def _move(self, to: Phase) -> None:

@@ -1,0 +1,70 @@
+"""From an agent's row to the rules of its calls. Odd values fall back, they never fail a call."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from db.rows import AgentRow
+from detectors.assessment import Severity
+from voice_server.call import Policy, Rate
+
+log = logging.getLogger(__name__)
+
+_GREETING = "Hello, this is {name} from {tenant}. How can I help you today?"
+_NUMBERS = {  # behaviour key -> (policy field, least, most)
+    "max_call_duration": ("max_call_ms", 10_000, 4 * 3_600_000),
+    "end_of_turn_ms": ("end_of_turn_ms", 200, 5_000),
+    "silence_ms": ("silence_ms", 2_000, 120_000),
+    "barge_in_ms": ("barge_in_ms", 60, 2_000),
+}
+_FLAGS = {
+    "auto_end_on_silence": "end_on_silence",
+    "scam_detection_enabled": "detect_scams",
+    "interruptible": "interruptible",
+}
+_PHRASES = {
+    "greeting": "greeting",
+    "silence_closing": "silence_closing",
+    "scam_closing": "scam_closing",
+    "failure_closing": "failure_closing",
+}
+_BANDS = {"scam_warn_at": "warn_at", "scam_end_at": "end_at"}
+
+
+def behaviour(agent: AgentRow) -> dict[str, Any]:
+    """The agent's `behavior_config`; an unreadable one counts as empty and is logged."""
+    try:
+        return msgspec.json.decode(agent.behavior_config or "{}", type=dict[str, Any])
+    except msgspec.MsgspecError:
+        log.warning("unreadable behavior_config", extra={"agent": agent.agent_id})
+        return {}
+
+
+def policy_for(agent: AgentRow, tariff: Iterable[Rate] = (), *, carrier_item: str = "") -> Policy:
+    """The rules of this agent's calls, from the document's `behavior_config` and our defaults."""
+    config = behaviour(agent)
+    chosen: dict[str, Any] = {
+        "greeting": _GREETING.format(name=agent.name, tenant=agent.tenant_name),
+        "tariff": tuple(tariff),
+        "carrier_item": carrier_item,
+    }
+    for key, (field, least, most) in _NUMBERS.items():
+        value = config.get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            chosen[field] = int(min(most, max(least, value)))
+    for key, field in _FLAGS.items():
+        if isinstance(config.get(key), bool):
+            chosen[field] = config[key]
+    for key, field in _PHRASES.items():
+        if isinstance(config.get(key), str):
+            chosen[field] = config[key]
+    for key, field in _BANDS.items():
+        if config.get(key) in tuple(Severity):
+            chosen[field] = Severity(config[key])
+        elif key in config and config[key] is None and field == "end_at":
+            chosen[field] = None
+    return Policy(**chosen)

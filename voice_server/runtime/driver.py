@@ -1,0 +1,314 @@
+"""Drives one call: feeds the core inline, obeys its commands, keeps its one timer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import aclosing
+from typing import assert_never
+
+import msgspec
+
+from detectors.assessment import Segment
+from voice_server.call import Call, Phase
+from voice_server.call import commands as c
+from voice_server.call import events as e
+from voice_server.errors import ServiceError
+from voice_server.ports import (
+    CallFacts,
+    LanguageModel,
+    PhoneLine,
+    ReplyRequest,
+    RiskScorer,
+    SpeechToText,
+    StateMirror,
+    TextToSpeech,
+    Toolbox,
+    Transcriber,
+    VoiceActivity,
+)
+from voice_server.runtime.bookkeeper import Bookkeeper
+from voice_server.runtime.journal import JournalWriter
+
+log = logging.getLogger(__name__)
+
+_EARLY_FRAMES = 100  # 2 s of audio kept while the transcriber opens
+_LATE_WORK_S = 10.0  # tools and detections may finish for so long after the call
+
+
+class Services(msgspec.Struct, frozen=True):
+    """The collaborators of a call, chosen for it beforehand."""
+
+    speech_to_text: SpeechToText
+    voice_activity: VoiceActivity
+    language_model: LanguageModel
+    text_to_speech: TextToSpeech
+    risk: RiskScorer
+    toolbox: Toolbox
+    mirror: StateMirror
+
+
+class _Failure(msgspec.Struct):
+    error: object = None
+
+
+class Driver:
+    """One call in motion. `feed` is synchronous and may be called before `run` has begun.
+
+    The driver owns every task of the call; none outlives `run`.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        facts: CallFacts,
+        services: Services,
+        line: PhoneLine,
+        books: Bookkeeper,
+        journal: JournalWriter | None,
+    ) -> None:
+        self.call = call
+        self.facts = facts
+        self.ended = asyncio.Event()
+        self._services = services
+        self._line = line
+        self._books = books
+        self._journal = journal
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
+        self._now = 0
+        self._answered_at = -1
+        self._pending: deque[e.Event] = deque()
+        self._busy = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._due: int | None = None
+        self._transcriber: Transcriber | None = None
+        self._early: deque[c.Transcribe | c.Commit] = deque(maxlen=_EARLY_FRAMES)
+        self._voice = services.voice_activity.watch(self._on_score)
+        self._risk = services.risk.follow(facts)
+        self._segments: list[Segment] = []
+        self._assessing = False
+        self._turns: dict[e.TurnId, list[asyncio.Task[None]]] = {}
+        self._speeches: dict[e.TurnId, asyncio.Queue[str | None]] = {}
+        self._work: set[asyncio.Task[None]] = set()  # outlives the turns, not the call
+
+    async def run(self) -> None:
+        """Live through the call; returns when all its work is done or given up."""
+        try:
+            async with self._services.speech_to_text.listen(self.facts) as transcriber:
+                self._open_ears(transcriber)
+                listening = self._start(self._listen(transcriber), e.Part.TRANSCRIBER, 0)
+                await self.ended.wait()
+                listening.cancel()
+        except ServiceError as error:
+            self.feed(e.PartFailed(e.Part.TRANSCRIBER, 0, error.retryable))
+            await self.ended.wait()
+        finally:
+            await self._wind_down()
+
+    async def _wind_down(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._voice.close()
+        for turn in tuple(self._turns):
+            self._abandon(turn)
+        if self._work:
+            _, late = await asyncio.wait(self._work, timeout=_LATE_WORK_S)
+            for task in late:
+                task.cancel()
+        if self._journal is not None:
+            self._journal.close()
+
+    def feed(self, event: e.Event) -> None:
+        """Give the core one event and obey what it says, at once and in order."""
+        self._pending.append(event)
+        if self._busy:  # an obeyed command fed us back: keep order, do not recurse
+            return
+        self._busy = True
+        try:
+            while self._pending:
+                self._step(self._pending.popleft())
+        finally:
+            self._busy = False
+        if self.call.deadline != self._due:
+            self._rearm()
+
+    def _step(self, event: e.Event) -> None:
+        if self.call.phase is Phase.ENDED:
+            return
+        self._now = now = max(self._now, int((self._loop.time() - self._began) * 1000))
+        if type(event) is e.TimePassed and self._due is not None:
+            self._now = now = max(now, self._due)  # timers may fire a hair early
+        commands = self.call.handle(event, now)
+        if self._journal is not None:
+            self._journal.append(now, event, commands)
+        if type(event) is e.MediaStarted and self._answered_at < 0:
+            self._answered_at = now
+            self._books.answered(now)
+        for command in commands:
+            self._obey(command)
+
+    def _rearm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = due = self.call.deadline
+        if due is None:
+            self._timer = None
+        else:
+            self._timer = self._loop.call_at(self._began + due / 1000, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self.feed(e.TimePassed())
+
+    def _obey(self, command: c.Command) -> None:  # noqa: C901 - one flat table
+        match command:
+            case c.Transcribe(mulaw=mulaw):
+                self._voice.push(mulaw)
+                if self._transcriber is not None:
+                    self._transcriber.push(mulaw)
+                else:
+                    self._early.append(command)
+            case c.Commit():
+                self._commit(command)
+            case c.Think():
+                work = self._think(command)
+                self._start_for(command.turn, work, e.Part.LANGUAGE_MODEL)
+            case c.Say(turn=turn, text=text):
+                self._speech_of(turn).put_nowait(text)
+            case c.FinishSaying(turn=turn):
+                self._speech_of(turn).put_nowait(None)
+            case c.Abandon(turn=turn):
+                self._abandon(turn)
+            case c.Play(mulaw=mulaw):
+                self._line.play(mulaw)
+            case c.PlaceMark(name=name):
+                self._line.mark(name)
+            case c.StopPlaying():
+                self._line.clear()
+            case c.RunTool():
+                self._start(self._run_tool(command), e.Part.LANGUAGE_MODEL, 0)
+            case c.AssessRisk(segment=segment):
+                self._segments.append(segment)
+                if not self._assessing:
+                    self._assessing = True
+                    self._start(self._assess(), e.Part.RISK, 0)
+            case c.Record() | c.RecordRisk() | c.Book() | c.Measure():
+                self._books.write(command, self._now)
+            case c.Publish(state=state):
+                self._services.mirror.put(self.facts.call_id, state)
+            case c.HangUp():
+                journal = str(self._journal.path) if self._journal is not None else ""
+                self._books.ended(
+                    self.call, answered_at=self._answered_at, now=self._now, journal=journal
+                )
+                self.ended.set()
+            case _:
+                assert_never(command)
+
+    # Work that takes time. Each piece ends in an event; its failure is an event too.
+
+    def _start(
+        self, work: Coroutine[None, None, None], part: e.Part, turn: e.TurnId
+    ) -> asyncio.Task[None]:
+        name = f"{self.facts.call_id} {part.value}"
+        task = self._loop.create_task(self._guard(work, part, turn), name=name)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
+        return task
+
+    def _start_for(self, turn: e.TurnId, work: Coroutine[None, None, None], part: e.Part) -> None:
+        self._turns.setdefault(turn, []).append(self._start(work, part, turn))
+
+    async def _guard(self, work: Coroutine[None, None, None], part: e.Part, turn: e.TurnId) -> None:
+        try:
+            await work
+        except ServiceError as error:
+            log.warning("a service failed", extra={"part": part.value, "service": error.service})
+            self.feed(e.PartFailed(part, turn, error.retryable))
+        except Exception as error:  # noqa: BLE001 - a bug takes its call down, never the server
+            # the traceback may hold what a caller said, so only its kind and place are logged
+            frame = error.__traceback__
+            while frame is not None and frame.tb_next is not None:
+                frame = frame.tb_next
+            place = f"{frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}" if frame else ""
+            log.error(
+                "a bug", extra={"part": part.value, "kind": type(error).__name__, "at": place}
+            )
+            self.feed(e.PartFailed(part, turn, False))
+
+    def _abandon(self, turn: e.TurnId) -> None:
+        """Cancellation is thrift: the core already ignores what this turn still yields."""
+        self._speeches.pop(turn, None)
+        for task in self._turns.pop(turn, ()):
+            task.cancel()
+
+    def _open_ears(self, transcriber: Transcriber) -> None:
+        self._transcriber = transcriber
+        for command in self._early:
+            if isinstance(command, c.Transcribe):
+                transcriber.push(command.mulaw)
+            else:
+                transcriber.commit(command.utterance)
+        self._early.clear()
+
+    def _commit(self, command: c.Commit) -> None:
+        if self._transcriber is not None:
+            self._transcriber.commit(command.utterance)
+        else:
+            self._early.append(command)
+
+    def _on_score(self, percent: int) -> None:
+        self.feed(e.VoiceScored(percent))
+
+    async def _listen(self, transcriber: Transcriber) -> None:
+        async for heard in transcriber:
+            self.feed(heard)
+
+    async def _think(self, command: c.Think) -> None:
+        request = ReplyRequest(command.turn, command.history, self.facts)
+        async with aclosing(self._services.language_model.reply(request)) as pieces:
+            async for piece in pieces:
+                self.feed(piece)
+        self.feed(e.ReplyEnded(command.turn))  # for models that forget; a second one is ignored
+
+    def _speech_of(self, turn: e.TurnId) -> asyncio.Queue[str | None]:
+        speech = self._speeches.get(turn)
+        if speech is None:
+            speech = self._speeches[turn] = asyncio.Queue()
+            self._start_for(turn, self._speak(turn, speech), e.Part.VOICE)
+        return speech
+
+    async def _speak(self, turn: e.TurnId, texts: asyncio.Queue[str | None]) -> None:
+        async def pieces() -> AsyncIterator[str]:
+            while (text := await texts.get()) is not None:
+                yield text
+
+        speech = self._services.text_to_speech.speak(turn, pieces(), self.facts)
+        async with aclosing(speech) as audio:
+            async for heard in audio:
+                self.feed(heard)
+        self._turns.pop(turn, None)
+        self._speeches.pop(turn, None)
+        self.feed(e.SpeechEnded(turn))
+
+    async def _run_tool(self, command: c.RunTool) -> None:
+        try:
+            result = await self._services.toolbox.run(
+                self.facts, command.request_id, command.name, command.arguments
+            )
+        except ServiceError as error:
+            log.warning("a tool failed", extra={"tool": command.name, "service": error.service})
+            result = '{"error": {"problem": "the service is down", "fix": "try again later"}}'
+        failure = msgspec.json.decode(result, type=_Failure)
+        self.feed(e.ToolReturned(command.request_id, result, failure.error is None))
+
+    async def _assess(self) -> None:
+        try:
+            while self._segments:
+                segments, self._segments = self._segments, []
+                self.feed(e.RiskAssessed(await self._risk.assess(segments)))
+        finally:
+            self._assessing = False
