@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
-from typing import assert_never
+from functools import partial
+from typing import Any, TypeAlias, assert_never
 
 import msgspec
 
@@ -48,6 +49,10 @@ class Services(msgspec.Struct, frozen=True):
     risk: RiskScorer
     toolbox: Toolbox
     mirror: StateMirror
+
+
+# Called only once its task runs: a task cancelled before that leaves no coroutine behind.
+_Effect: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 class _Failure(msgspec.Struct):
@@ -99,7 +104,7 @@ class Driver:
         try:
             async with self._services.speech_to_text.listen(self.facts) as transcriber:
                 self._open_ears(transcriber)
-                listening = self._start(self._listen(transcriber), e.Part.TRANSCRIBER, 0)
+                listening = self._start(e.Part.TRANSCRIBER, 0, partial(self._listen, transcriber))
                 await self.ended.wait()
                 listening.cancel()
         except ServiceError as error:
@@ -174,8 +179,7 @@ class Driver:
             case c.Commit():
                 self._commit(command)
             case c.Think():
-                work = self._think(command)
-                self._start_for(command.turn, work, e.Part.LANGUAGE_MODEL)
+                self._start(e.Part.LANGUAGE_MODEL, command.turn, partial(self._think, command))
             case c.Say(turn=turn, text=text):
                 self._speech_of(turn).put_nowait(text)
             case c.FinishSaying(turn=turn):
@@ -189,12 +193,12 @@ class Driver:
             case c.StopPlaying():
                 self._line.clear()
             case c.RunTool():
-                self._start(self._run_tool(command), e.Part.LANGUAGE_MODEL, 0)
+                self._start(e.Part.LANGUAGE_MODEL, 0, partial(self._run_tool, command))
             case c.AssessRisk(segment=segment):
                 self._segments.append(segment)
                 if not self._assessing:
                     self._assessing = True
-                    self._start(self._assess(), e.Part.RISK, 0)
+                    self._start(e.Part.RISK, 0, self._assess)
             case c.Record() | c.RecordRisk() | c.Book() | c.Measure():
                 self._books.write(command, self._now)
             case c.Publish(state=state):
@@ -210,33 +214,24 @@ class Driver:
 
     # Work that takes time. Each piece ends in an event; its failure is an event too.
 
-    def _start(
-        self, work: Coroutine[None, None, None], part: e.Part, turn: e.TurnId
-    ) -> asyncio.Task[None]:
+    def _start(self, part: e.Part, turn: e.TurnId, effect: _Effect) -> asyncio.Task[None]:
         name = f"{self.facts.call_id} {part.value}"
-        task = self._loop.create_task(self._guard(work, part, turn), name=name)
+        task = self._loop.create_task(self._guard(part, turn, effect), name=name)
         self._work.add(task)
         task.add_done_callback(self._work.discard)
+        if turn:
+            self._turns.setdefault(turn, []).append(task)
         return task
 
-    def _start_for(self, turn: e.TurnId, work: Coroutine[None, None, None], part: e.Part) -> None:
-        self._turns.setdefault(turn, []).append(self._start(work, part, turn))
-
-    async def _guard(self, work: Coroutine[None, None, None], part: e.Part, turn: e.TurnId) -> None:
+    async def _guard(self, part: e.Part, turn: e.TurnId, effect: _Effect) -> None:
         try:
-            await work
+            await effect()
         except ServiceError as error:
             log.warning("a service failed", extra={"part": part.value, "service": error.service})
             self.feed(e.PartFailed(part, turn, error.retryable))
         except Exception as error:  # noqa: BLE001 - a bug takes its call down, never the server
-            # the traceback may hold what a caller said, so only its kind and place are logged
-            frame = error.__traceback__
-            while frame is not None and frame.tb_next is not None:
-                frame = frame.tb_next
-            place = f"{frame.tb_frame.f_code.co_qualname}:{frame.tb_lineno}" if frame else ""
-            log.error(
-                "a bug", extra={"part": part.value, "kind": type(error).__name__, "at": place}
-            )
+            bug = {"part": part.value, "kind": type(error).__name__, "at": _place(error)}
+            log.error("a bug in a call", extra=bug)
             self.feed(e.PartFailed(part, turn, False))
 
     def _abandon(self, turn: e.TurnId) -> None:
@@ -278,7 +273,7 @@ class Driver:
         speech = self._speeches.get(turn)
         if speech is None:
             speech = self._speeches[turn] = asyncio.Queue()
-            self._start_for(turn, self._speak(turn, speech), e.Part.VOICE)
+            self._start(e.Part.VOICE, turn, partial(self._speak, turn, speech))
         return speech
 
     async def _speak(self, turn: e.TurnId, texts: asyncio.Queue[str | None]) -> None:
@@ -312,3 +307,11 @@ class Driver:
                 self.feed(e.RiskAssessed(await self._risk.assess(segments)))
         finally:
             self._assessing = False
+
+
+def _place(error: BaseException) -> str:
+    """Where an exception was raised; its text may hold what a caller said and is not logged."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else ""

@@ -1,0 +1,256 @@
+"""The front desk: takes calls from the carrier, finds their agent, keeps them while they live."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from db.rows import CallRow, SessionBegun, SessionEnded, StatusChanged
+from voice_server.call import Call, Disposition, EndReason, Outcome, Rate
+from voice_server.call import events as e
+from voice_server.errors import Refused
+from voice_server.ports import AgentDirectory, CallFacts, CallId, PhoneLine
+from voice_server.runtime.agents import policy_for
+from voice_server.runtime.bookkeeper import Bookkeeper
+from voice_server.runtime.driver import Driver, Services
+from voice_server.runtime.journal import Header, JournalWriter
+from voice_server.settings import Settings
+from voice_server.telemetry import Metrics
+from voice_server.twilio.desk import AfterStream, Dial, HangUp, Ringing, StatusChange
+
+log = logging.getLogger(__name__)
+
+_OUTCOMES_KEPT = 10_000  # of ended calls, for the carrier's question what comes next
+_CONNECT_GRACE_S = 15.0  # beyond the life of its token, for a stream that never comes
+_GOODBYE_S = 20.0  # closing words included
+
+# The carrier's word -> the word of `call_sessions.status`.
+_STATUS = {
+    "queued": "initiated",
+    "initiated": "initiated",
+    "ringing": "ringing",
+    "in-progress": "answered",
+    "completed": "completed",
+    "busy": "failed",
+    "no-answer": "failed",
+    "failed": "failed",
+    "canceled": "cancelled",
+}
+
+
+class FrontDesk:
+    """Admits calls up to a limit, drives them, and remembers how they ended.
+
+    `rows` takes the rows of all calls. The desk owns the drivers' tasks: `drain` ends them.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        directory: AgentDirectory,
+        services: Services,
+        rows: Callable[[CallRow], None],
+        metrics: Metrics,
+        *,
+        tariff: tuple[Rate, ...] = (),
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._services = services
+        self._rows = rows
+        self._metrics = metrics
+        self._tariff = tariff
+        self._wall_clock = wall_clock
+        self._admitted: dict[CallId, tuple[CallFacts, asyncio.TimerHandle]] = {}
+        self._live: dict[CallId, Driver] = {}
+        self._runs: set[asyncio.Task[None]] = set()
+        self._by_carrier: OrderedDict[str, CallId] = OrderedDict()
+        self._outcomes: OrderedDict[CallId, Outcome] = OrderedDict()
+        self._draining = False
+
+    @property
+    def live(self) -> int:
+        """Calls admitted and not yet over."""
+        return len(self._admitted) + len(self._live)
+
+    @property
+    def draining(self) -> bool:
+        """No call is taken any more."""
+        return self._draining
+
+    async def admit(self, ringing: Ringing) -> CallId:
+        """Take a new call; raises `Refused`."""
+        if self._draining or self.live >= self._settings.max_calls:
+            raise Refused("all lines are busy; the call may be tried again", status=503)
+        agent = await self._directory.for_number(ringing.called_number)
+        if agent is None:
+            raise Refused("no active agent answers this number", status=404)
+        now = self._wall_clock()
+        facts = CallFacts(
+            call_id=f"call-{secrets.token_hex(10)}",
+            agent=agent,
+            carrier_call_id=ringing.carrier_call_id,
+            caller_number=ringing.caller_number,
+            called_number=ringing.called_number,
+            direction=ringing.direction,
+            started_at=int(now * 1000),
+        )
+        patience = self._settings.token_ttl_s + _CONNECT_GRACE_S
+        timer = asyncio.get_running_loop().call_later(patience, self._never_came, facts)
+        self._admitted[facts.call_id] = (facts, timer)
+        self._by_carrier[facts.carrier_call_id] = facts.call_id
+        while len(self._by_carrier) > _OUTCOMES_KEPT:
+            self._by_carrier.popitem(last=False)
+        self._rows(
+            SessionBegun(
+                call_id=facts.call_id,
+                user_id=agent.user_id,
+                agent_id=agent.agent_id,
+                carrier_call_id=facts.carrier_call_id,
+                from_number=facts.caller_number,
+                to_number=facts.called_number,
+                status="ringing",
+                direction=facts.direction,
+                at=facts.started_at,
+            )
+        )
+        self._metrics.calls_admitted.inc()
+        return facts.call_id
+
+    def connect(self, call_id: CallId, line: PhoneLine) -> Driver:
+        """The media stream of an admitted call is open; raises `Refused`."""
+        admitted = self._admitted.pop(call_id, None)
+        if admitted is None:
+            raise Refused("this call is not waiting for a media stream", status=409)
+        facts, timer = admitted
+        timer.cancel()
+        policy = policy_for(
+            facts.agent, self._tariff, carrier_item=f"carrier.{facts.direction}.minute"
+        )
+        journal = None
+        if self._settings.journal:
+            header = Header(facts, policy, self._settings.journal_media)
+            journal = JournalWriter(self.journal_path(facts), header)
+        epoch_ms = int(self._wall_clock() * 1000)
+        books = Bookkeeper(facts, self._rows, epoch_ms)
+        driver = Driver(Call(policy), facts, self._services, line, books, journal)
+        self._live[call_id] = driver
+        task = asyncio.get_running_loop().create_task(self._run(driver), name=call_id)
+        self._runs.add(task)
+        task.add_done_callback(self._runs.discard)
+        return driver
+
+    def journal_path(self, facts: CallFacts) -> Path:
+        """Where the journal of a call lies: one folder a day."""
+        day = datetime.fromtimestamp(facts.started_at / 1000, UTC).strftime("%Y-%m-%d")
+        return self._settings.data_dir / "journals" / day / f"{facts.call_id}.journal"
+
+    async def _run(self, driver: Driver) -> None:
+        try:
+            await driver.run()
+        finally:
+            call_id = driver.facts.call_id
+            del self._live[call_id]
+            outcome = driver.call.outcome
+            if outcome is not None:
+                self._remember(call_id, outcome)
+                self._metrics.calls_ended.labels(outcome.disposition.value).inc()
+                ended = {"call": call_id, "outcome": outcome.disposition.value}
+                log.info("call ended", extra=ended | {"reason": outcome.reason.value})
+
+    def _remember(self, call_id: CallId, outcome: Outcome) -> None:
+        self._outcomes[call_id] = outcome
+        while len(self._outcomes) > _OUTCOMES_KEPT:
+            self._outcomes.popitem(last=False)
+
+    def _never_came(self, facts: CallFacts) -> None:
+        """An admitted call got no media stream: it failed, or the caller gave up."""
+        if self._admitted.pop(facts.call_id, None) is not None:
+            outcome = Outcome(Disposition.FAILED, EndReason.STREAM_LOST)
+            self._ended_unheard(facts, "failed", outcome)
+
+    def _ended_unheard(self, facts: CallFacts, status: str, outcome: Outcome) -> None:
+        self._remember(facts.call_id, outcome)
+        self._metrics.calls_ended.labels(outcome.disposition.value).inc()
+        self._rows(
+            SessionEnded(
+                call_id=facts.call_id,
+                user_id=facts.agent.user_id,
+                status=status,
+                outcome=outcome.disposition.value,
+                reason=outcome.reason.value,
+                duration_ms=0,
+                cost_micro_usd=0,
+                severity="minimal",
+                risk=0.0,
+                turns=0,
+                journal="",
+                answered_at=0,
+                at=int(self._wall_clock() * 1000),
+            )
+        )
+
+    def status_changed(self, change: StatusChange) -> None:
+        """The carrier reports on a call; a final report ends one that still lives."""
+        call_id = self._by_carrier.get(change.carrier_call_id)
+        if call_id is None:
+            return
+        raw = change.status.value
+        self._rows(StatusChanged(call_id, _STATUS[raw], raw, int(self._wall_clock() * 1000)))
+        if not change.status.is_final:
+            return
+        if (driver := self._live.get(call_id)) is not None:
+            driver.feed(e.MediaStopped(e.StopCause.CARRIER_ENDED))
+        elif (admitted := self._admitted.pop(call_id, None)) is not None:
+            facts, timer = admitted
+            timer.cancel()
+            status = "cancelled" if raw == "canceled" else "failed"
+            outcome = Outcome(Disposition.ABANDONED, EndReason.CARRIER_ENDED)
+            self._ended_unheard(facts, status, outcome)
+
+    def after_stream(self, carrier_call_id: str) -> AfterStream:
+        """What comes after the media stream: the transfer that the call asked for, or nothing."""
+        outcome = self._outcome(carrier_call_id)
+        human = self._settings.human_number
+        if outcome is not None and outcome.disposition is Disposition.HANDED_OVER and human:
+            return Dial(human)
+        return HangUp()
+
+    def after_dial(self, carrier_call_id: str, *, answered: bool) -> AfterStream:  # noqa: ARG002
+        """What comes after the transfer: nothing, whether it was answered or not."""
+        return HangUp()
+
+    def _outcome(self, carrier_call_id: str) -> Outcome | None:
+        call_id = self._by_carrier.get(carrier_call_id)
+        if call_id is None:
+            return None
+        driver = self._live.get(call_id)
+        return driver.call.outcome if driver is not None else self._outcomes.get(call_id)
+
+    def stop_admitting(self) -> None:
+        """Refuse new calls from here on; readiness turns false."""
+        self._draining = True
+
+    async def drain(self, grace_s: float) -> None:
+        """Let live calls end by themselves for a while, then say goodbye to the rest."""
+        self.stop_admitting()
+        if self._runs:
+            await asyncio.wait(self._runs, timeout=grace_s)
+        for driver in tuple(self._live.values()):
+            driver.feed(e.ServerClosing())
+        if self._runs:
+            _, late = await asyncio.wait(self._runs, timeout=_GOODBYE_S)
+            for run in late:
+                run.cancel()
+            if late:
+                await asyncio.wait(late)
+        for facts, timer in tuple(self._admitted.values()):
+            timer.cancel()
+            self._never_came(facts)
