@@ -25,7 +25,8 @@ def _encode_table() -> npt.NDArray[np.uint8]:
     segment = np.frexp(magnitude)[1] - 8
     mantissa = (magnitude >> (segment + 3)) & 0x0F
     sign = np.where(sample < 0, 0x80, 0)
-    return (~(sign | (segment << 4) | mantissa) & 0xFF).astype(np.uint8)
+    code: npt.NDArray[np.uint8] = (~(sign | (segment << 4) | mantissa) & 0xFF).astype(np.uint8)
+    return code
 
 
 _DECODE = _decode_table()

@@ -49,6 +49,10 @@ class _Run:
         self.started = False
         self.stopped = False
 
+    def covers(self, voiced: int) -> bool:
+        """Whether its text can serve as the final of so much speech."""
+        return self.started and not self.stopped and self.final is None and self.voiced == voiced
+
 
 class LocalTranscriber:
     """Speech to text for one call.
@@ -94,10 +98,9 @@ class LocalTranscriber:
         final = _Final(self._utterance.take(), utterance, known)
         run = self._run
         self._text, self._covered = "", 0
-        if final.audio and run is not None and run.started and not run.stopped:
-            if run.final is None and run.voiced == voiced:
-                run.final = final  # this very speech is being transcribed
-                return
+        if final.audio and run is not None and run.covers(voiced):
+            run.final = final  # this very speech is being transcribed
+            return
         self._promise(final)
 
     def close(self) -> None:

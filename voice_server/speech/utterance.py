@@ -88,7 +88,10 @@ class Utterance:
         # Three frames, for the hold of a plosive is as quiet as a pause, but shorter.
         at = min(
             places,
-            key=lambda place: (self._loudness(audio[place - _FRAME : place + 2 * _FRAME]), -place),
+            key=lambda place: (
+                self._loudness(bytes(audio[place - _FRAME : place + 2 * _FRAME])),
+                -place,
+            ),
             default=len(audio),
         )
         head = bytes(audio[:at])
