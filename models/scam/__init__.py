@@ -1,0 +1,1 @@
+"""The scam model: the artefact, its input contract, and how it is made."""

@@ -1,0 +1,122 @@
+"""What is shipped beside the weights: where they come from and at which numbers they work."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import msgspec
+
+from models.scam.features import DIMENSION, VERSION
+
+FOLDER = Path(__file__).parent
+MODEL_FILE = "model.onnx"
+MANIFEST_FILE = "manifest.json"
+
+
+class ModelError(Exception):
+    """The model files are missing, damaged, or made for another version of the features."""
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A corpus that shaped the weights."""
+
+    name: str
+    licence: str
+    scam: int  # conversations
+    benign: int
+    clusters: int
+
+
+class Fusion(msgspec.Struct, frozen=True):
+    """How the detectors' points become a risk: see `detectors.fusion`.
+
+    Slopes turn points into log odds, limits bound what one detector can add.
+    """
+
+    bias: float
+    classifier_slope: float
+    classifier_offset: float
+    classifier_limit: float
+    classifier_floor: float  # the most that a classifier that hears nothing odd takes away
+    pattern_slope: float
+    pattern_limit: float
+    keyword_slope: float
+    keyword_limit: float
+    behaviour_slope: float
+    behaviour_limit: float
+
+
+class Bands(msgspec.Struct, frozen=True):
+    """The risk from which each severity band begins; below `low` a call is minimal.
+
+    A band is left downwards only once the risk is `margin` below its beginning.
+    """
+
+    low: float
+    medium: float
+    high: float
+    critical: float
+    margin: float
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """The manifest of the shipped model."""
+
+    name: str
+    version: str
+    file: str
+    sha256: str
+    features: str
+    dimension: int
+    seed: int
+    fusion: Fusion
+    bands: Bands
+    sources: tuple[Source, ...]
+
+    @property
+    def model_version(self) -> str:
+        """Name, version and the first digits of the checksum, as stored with detections."""
+        return f"{self.name}-{self.version}+{self.sha256[:12]}"
+
+
+def read_manifest(folder: Path = FOLDER) -> Manifest:
+    """Read and check the manifest; raises `ModelError`."""
+    path = folder / MANIFEST_FILE
+    try:
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except OSError as error:
+        raise ModelError(
+            f"cannot read {path.name} of the scam model ({error.strerror}); "
+            "reinstall the package or run: voice-server train scam --data DIR"
+        ) from error
+    except msgspec.DecodeError as error:
+        raise ModelError(f"{path.name} of the scam model is not valid: {error}") from error
+    if (manifest.features, manifest.dimension) != (VERSION, DIMENSION):
+        raise ModelError(
+            f"the scam model was made for features {manifest.features}, this program computes "
+            f"{VERSION}; run: voice-server train scam --data DIR"
+        )
+    return manifest
+
+
+def read_model(manifest: Manifest, folder: Path = FOLDER) -> bytes:
+    """Read the weights and check them against the manifest; raises `ModelError`."""
+    try:
+        content = (folder / manifest.file).read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read {manifest.file} of the scam model") from error
+    if hashlib.sha256(content).hexdigest() != manifest.sha256:
+        raise ModelError(
+            f"the checksum of {manifest.file} does not match its manifest; "
+            "reinstall the package or run: voice-server train scam --data DIR"
+        )
+    return content
+
+
+def write_model(folder: Path, content: bytes, manifest: Manifest) -> None:
+    """Write weights and manifest; `manifest.sha256` must be that of `content`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / manifest.file).write_bytes(content)
+    text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+    (folder / MANIFEST_FILE).write_bytes(text + b"\n")
