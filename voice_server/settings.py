@@ -19,24 +19,16 @@ def _state_home() -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
 
 
-class Settings(BaseSettings):
-    """One server's settings. Every field is a variable `VOICE_SERVER_<NAME>`."""
+class Storage(BaseSettings):
+    """Where things are kept: all that the database commands need."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
     )
 
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 = any free one.")
-    public_url: str = Field(
-        "", description="The URL Twilio reaches us at, e.g. https://voice.example.com."
-    )
     data_dir: Path = Field(
         default_factory=lambda: _state_home() / "voice-server",
         description="Journals, spill files and the embedded database.",
-    )
-    models_dir: Path | None = Field(
-        None, description="Where the third-party weights lie; default: the user's cache."
     )
     database_url: SecretStr | None = Field(
         None,
@@ -48,6 +40,19 @@ class Settings(BaseSettings):
         None,
         ge=0,
         description="Prepared statements per connection; default 0 on port 6543, else 256.",
+    )
+
+
+class Settings(Storage):
+    """One server's settings. Every field is a variable `VOICE_SERVER_<NAME>`."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 = any free one.")
+    public_url: str = Field(
+        "", description="The URL Twilio reaches us at, e.g. https://voice.example.com."
+    )
+    models_dir: Path | None = Field(
+        None, description="Where the third-party weights lie; default: the user's cache."
     )
     twilio_auth_token: SecretStr | None = Field(
         None,
@@ -91,6 +96,14 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read and check the settings; raises ConfigurationError that lists every problem."""
     try:
         return Settings(**dict(overrides or {}))
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error)) from None
+
+
+def load_storage() -> Storage:
+    """Read where things are kept, for commands that take no calls; raises as `load` does."""
+    try:
+        return Storage(**dict[str, Any]())
     except ValidationError as error:
         raise ConfigurationError(_explain(error)) from None
 
