@@ -15,7 +15,7 @@ from voice_server.speech.piper import PiperVoice
 from voice_server.speech.pool import InferencePool, Urgency
 from voice_server.speech.speaker import LocalTextToSpeech
 from voice_server.speech.transcriber import LocalSpeechToText
-from voice_server.speech.vad import SileroVoiceActivity
+from voice_server.speech.vad import SileroModel, SileroVoiceActivity
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ class LocalEngines:
                 Lexicon.load(path("lexicon_gold"), path("lexicon_silver")),
             )
         )
-        self.voice_activity = SileroVoiceActivity(path("silero_vad"))
+        self.voice_activity = SileroVoiceActivity(SileroModel(path("silero_vad")).score)
         self.speech_to_text = LocalSpeechToText(self._moonshine, self._pool)
         self.text_to_speech = LocalTextToSpeech(self._piper, self._pool)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Protocol
 
 from voice_server.call.events import Consumed, SpeechReady, TurnId
 from voice_server.errors import ServiceRejected
 from voice_server.ports import CallFacts
 from voice_server.speech import g711
 from voice_server.speech.clauses import ClauseCutter
-from voice_server.speech.piper import PiperVoice
 from voice_server.speech.pool import InferencePool, Urgency
 
 SERVICE = "local text to speech"
@@ -19,6 +19,13 @@ CONSUMED = "local.tts.characters"
 
 CACHE_BYTES = 16 << 20  # 35 minutes of speech
 _BREATH = g711.SILENCE * 160  # stands for text that has no sound: 20 ms
+
+
+class Voice(Protocol):
+    """A model that speaks."""
+
+    def say(self, text: str) -> bytes:
+        """8 kHz mu-law of one clause, b"" when nothing can be said. Any thread."""
 
 
 class _Flight:
@@ -37,7 +44,7 @@ class LocalTextToSpeech:
     __slots__ = ("_cache", "_cached", "_flights", "_limit", "_load", "_pool", "synthesised")
 
     def __init__(
-        self, load: Callable[[], PiperVoice], pool: InferencePool, cache_bytes: int = CACHE_BYTES
+        self, load: Callable[[], Voice], pool: InferencePool, cache_bytes: int = CACHE_BYTES
     ) -> None:
         self._load = load
         self._pool = pool

@@ -6,14 +6,15 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol, TypeAlias
 
 from voice_server.call.events import Consumed, FinalTranscript, PartialTranscript
 from voice_server.errors import ServiceRejected
 from voice_server.ports import CallFacts
 from voice_server.speech import g711
-from voice_server.speech.moonshine import RATE, Moonshine
+from voice_server.speech.moonshine import RATE
 from voice_server.speech.pool import InferencePool, Urgency
-from voice_server.speech.resample import resample
+from voice_server.speech.resample import Samples, resample
 from voice_server.speech.utterance import BYTES_PER_MS, Utterance
 
 SERVICE = "local speech to text"
@@ -24,7 +25,15 @@ _PARTIAL_SHARE = 4  # or a quarter of a long utterance, for each run starts at i
 _PAUSE_FRAMES = 7  # after 140 ms of silence the words are probably complete
 _MOST_WAITING = 8  # finals in line; beyond that the oldest loses its audio
 
-Heard = PartialTranscript | FinalTranscript | Consumed
+
+class Recogniser(Protocol):
+    """A model that hears words in 16 kHz audio."""
+
+    def transcribe(self, samples: Samples, should_stop: Callable[[], bool]) -> str:
+        """The words, "" for none; soon whatever there is once `should_stop()`. Any thread."""
+
+
+Heard: TypeAlias = PartialTranscript | FinalTranscript | Consumed
 
 
 class _Final:
@@ -66,7 +75,7 @@ class LocalTranscriber:
         "_text", "_utterance", "_wake", "shed",
     )  # fmt: skip
 
-    def __init__(self, load: Callable[[], Moonshine], pool: InferencePool) -> None:
+    def __init__(self, load: Callable[[], Recogniser], pool: InferencePool) -> None:
         self._load = load
         self._pool = pool
         self._utterance = Utterance()
@@ -206,7 +215,7 @@ class LocalSpeechToText:
 
     __slots__ = ("_load", "_pool")
 
-    def __init__(self, load: Callable[[], Moonshine], pool: InferencePool) -> None:
+    def __init__(self, load: Callable[[], Recogniser], pool: InferencePool) -> None:
         self._load = load
         self._pool = pool
 

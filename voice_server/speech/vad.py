@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +37,9 @@ _BATCH = 128  # windows of one run: about 4 ms
 _SILENT = 1
 _SURELY_NOT_VOICE = 5
 
-State = npt.NDArray[np.float32]
+State: TypeAlias = npt.NDArray[np.float32]
+Score: TypeAlias = Callable[[Sequence[bytes], State], tuple[list[int], State]]
+"""Percent of voice for each window (32 + 256 mu-law bytes), states [2, N, 128] before and after."""
 
 
 class SileroModel:
@@ -48,7 +51,7 @@ class SileroModel:
         self._session = open_session(model)
 
     def score(self, windows: Sequence[bytes], state: State) -> tuple[list[int], State]:
-        """Percent of voice for each window (32 + 256 mu-law bytes); state is [2, N, 128]."""
+        """A `Score`; each row is judged as if it were alone."""
         samples = g711.decode_float(b"".join(windows)).reshape(len(windows), -1)
         scores, after = self._session.run(None, {"input": samples, "state": state, "sr": _RATE})
         return np.rint(scores[:, 0] * 100).astype(int).tolist(), after
@@ -102,12 +105,12 @@ class SileroVoiceActivity:
     """Scores all live calls of one event loop in shared batches."""
 
     __slots__ = (
-        "_executor", "_free", "_loop", "_model", "_ready", "_running", "_state", "_timer",
+        "_executor", "_free", "_loop", "_ready", "_running", "_score", "_state", "_timer",
         "_tracks", "dropped", "runs", "scored", "skipped",
     )  # fmt: skip
 
-    def __init__(self, model: Path) -> None:
-        self._model = SileroModel(model)
+    def __init__(self, score: Score) -> None:
+        self._score = score
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="vad")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ready: dict[SileroTrack, None] = {}  # ordered: who waits longest goes first
@@ -179,7 +182,7 @@ class SileroVoiceActivity:
         self.runs += 1
         self._loop.run_in_executor(
             self._executor,
-            self._model.score,
+            self._score,
             [window for _, window in batch],
             self._state[:, slots],
         ).add_done_callback(lambda done: self._deliver(done, batch))
