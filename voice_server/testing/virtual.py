@@ -121,18 +121,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class _Job:
-    """One executor job; holds time from its submission until its function has returned.
+    """One executor job; holds time from its submission until its result has arrived.
 
-    A cancelled future does not stop a running function, whose side effects still count.
+    A cancelled future does not stop a running function, whose side effects still count: it
+    holds time until it returns.
     """
 
-    __slots__ = ("_func", "_loop", "_released", "_started")
+    __slots__ = ("_abandoned", "_func", "_loop", "_returned", "_started")
 
     def __init__(self, loop: VirtualLoop, func: Callable[..., Any]) -> None:
         self._loop = loop
         self._func = func
         self._started = False
-        self._released = False
+        self._returned = False
+        self._abandoned = False
 
     def run(self, *args: Any) -> Any:
         self._started = True
@@ -140,16 +142,19 @@ class _Job:
             return self._func(*args)
         finally:
             with suppress(RuntimeError):  # the loop may have closed without waiting for us
-                self._loop.call_soon_threadsafe(self._release)
+                self._loop.call_soon_threadsafe(self._return)
+
+    def _return(self) -> None:
+        # Not yet the time to let go: the result travels separately, right behind this call.
+        self._returned = True
+        if self._abandoned:
+            self._loop._release()
 
     def settle(self, future: asyncio.Future[Any]) -> None:
-        """Called when the awaiting side is done; frees a job that never got to run."""
-        if not future.cancelled() or not self._started:
-            self._release()
-
-    def _release(self) -> None:
-        if not self._released:
-            self._released = True
+        """The awaiting side has its result, or has given up."""
+        if future.cancelled() and self._started and not self._returned:
+            self._abandoned = True
+        else:
             self._loop._release()
 
 
