@@ -131,9 +131,8 @@ class FrontDesk:
             raise Refused("this call is not waiting for a media stream", status=409)
         facts, timer = admitted
         timer.cancel()
-        policy = policy_for(
-            facts.agent, self._tariff, carrier_item=f"carrier.{facts.direction}.minute"
-        )
+        minutes = (f"twilio.voice_{facts.direction}.minutes", "twilio.media_stream.minutes")
+        policy = policy_for(facts.agent, self._tariff, carrier_items=minutes)
         journal = None
         if self._settings.journal:
             header = Header(facts, policy, self._settings.journal_media)

@@ -41,6 +41,16 @@ class Metrics:
             ["status"],
             registry=registry,
         )
+        self.calls_admitted = Counter(
+            "voice_server_calls_admitted", "Calls taken.", registry=registry
+        )
+        self.calls_ended = Counter(
+            "voice_server_calls_ended", "Calls over, by outcome.", ["outcome"], registry=registry
+        )
+        self.live_calls = Gauge("voice_server_live_calls", "Calls live now.", registry=registry)
+        self.rows_waiting = Gauge(
+            "voice_server_rows_waiting", "Rows not yet in the database.", registry=registry
+        )
         self.status_callbacks = Counter(
             "voice_server_status_callbacks",
             "Status callbacks: news, or why they changed nothing.",

@@ -41,4 +41,4 @@ class Policy(msgspec.Struct, frozen=True):
     end_at: Severity | None = Severity.CRITICAL
     scam_closing: str = "I can't help with this request, so I'm ending the call. Goodbye."
     tariff: tuple[Rate, ...] = ()
-    carrier_item: str = ""  # tariff item of one started carrier minute, "" = not billed
+    carrier_items: tuple[str, ...] = ()  # what the carrier bills per started minute

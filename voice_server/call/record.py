@@ -61,8 +61,9 @@ class CallRecord:
     def closing(self, connected_ms: int) -> list[c.Command]:
         """The last entries: the carrier's minutes and the final assessment."""
         out: list[c.Command] = []
-        if self._policy.carrier_item and connected_ms > 0:
-            out += self.consumed(self._policy.carrier_item, started_minutes(connected_ms))
+        if connected_ms > 0:
+            for item in self._policy.carrier_items:
+                out += self.consumed(item, started_minutes(connected_ms))
         if self.risk.newest is not None:
             out.append(c.RecordRisk(self.risk.newest, self.risk.evidence(), final=True))
         return out

@@ -44,13 +44,15 @@ def behaviour(agent: AgentRow) -> dict[str, Any]:
         return {}
 
 
-def policy_for(agent: AgentRow, tariff: Iterable[Rate] = (), *, carrier_item: str = "") -> Policy:
+def policy_for(
+    agent: AgentRow, tariff: Iterable[Rate] = (), *, carrier_items: tuple[str, ...] = ()
+) -> Policy:
     """The rules of this agent's calls, from the document's `behavior_config` and our defaults."""
     config = behaviour(agent)
     chosen: dict[str, Any] = {
         "greeting": _GREETING.format(name=agent.name, tenant=agent.tenant_name),
         "tariff": tuple(tariff),
-        "carrier_item": carrier_item,
+        "carrier_items": carrier_items,
     }
     for key, (field, least, most) in _NUMBERS.items():
         value = config.get(key)

@@ -124,10 +124,13 @@ class Outbox:
                 self.healthy = False
                 return False
             except RowRejected as error:
-                row = rows.pop(error.index)
-                self._spill.reject(row)
-                self.rejected += 1
-                log.error("the database refused a row", extra={"kind": error.kind})
+                refused = set(error.indexes)
+                for index in refused:
+                    self._spill.reject(rows[index])
+                rows = [row for index, row in enumerate(rows) if index not in refused]
+                self.rejected += len(refused)
+                why = {"kind": error.kind, "reason": error.reason, "rows": len(refused)}
+                log.error("the database refused rows", extra=why)
                 continue
             break
         if not self.healthy:

@@ -1,0 +1,185 @@
+"""The composition root: settings in, a running server out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+import db
+from detectors import ScamModel
+from voice_server import __version__
+from voice_server.call import Rate
+from voice_server.desk import FrontDesk
+from voice_server.llm.receptionist import Receptionist
+from voice_server.mirror.local import LocalMirror
+from voice_server.orders.book import DatabaseOrderBook
+from voice_server.orders.toolbox import OrderToolbox
+from voice_server.runtime.agents import policy_for
+from voice_server.runtime.driver import Services
+from voice_server.runtime.outbox import Outbox
+from voice_server.runtime.spill import Spill
+from voice_server.settings import Settings
+from voice_server.shield import ScamShield
+from voice_server.speech.engines import LocalEngines, open_local
+from voice_server.telemetry import Metrics
+from voice_server.twilio.line import LEAD_S
+from voice_server.twilio.routes import routes
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_FLUSH_LIMIT_S = 10.0
+
+
+class Server(msgspec.Struct):
+    """What one process holds. Serve `app` on the event loop that opened it."""
+
+    settings: Settings
+    app: Starlette
+    desk: FrontDesk
+    mirror: LocalMirror
+    outbox: Outbox
+    pool: db.Pool
+    database_url: str
+    metrics: Metrics
+
+
+class Patience(Protocol):
+    """Wraps a part so that its waits do not count as time; see `testing.virtual`."""
+
+    def __call__(self, part: T, /) -> T: ...
+
+
+def _as_is(part: T, /) -> T:
+    return part
+
+
+@asynccontextmanager
+async def open_server(
+    settings: Settings,
+    *,
+    engines: LocalEngines | None = None,
+    patient: Patience = _as_is,
+    lead_s: float = LEAD_S,
+) -> AsyncIterator[Server]:
+    """Start everything the settings ask for; on leaving, drain, flush and stop it again.
+
+    Give `engines` to share them between servers: they stay open. `patient` wraps the parts
+    that wait on the database, for loops in virtual time. `lead_s` bounds how much unplayed
+    speech lies at the carrier.
+    """
+    async with AsyncExitStack() as stack:
+        if engines is None:
+            engines = open_local(settings.inference_threads, settings.models_dir)
+            stack.callback(engines.close)
+        url = await _database(settings, stack)
+        await db.migrate(url)
+        pool = await db.open_pool(
+            url, size=settings.database_pool, statement_cache=settings.database_statement_cache
+        )
+        stack.push_async_callback(pool.close)
+        if settings.database_url is None:
+            await db.seed_demo(pool)
+        prices = await db.prices_at(pool, datetime.now(UTC))
+        tariff = tuple(Rate(price.item, price.micro_usd, price.per) for price in prices)
+        outbox = await _outbox(settings, patient(db.PostgresCallStore(pool)), stack)
+        shield = ScamShield(ScamModel.load())
+        stack.callback(shield.close)
+        mirror, metrics = LocalMirror(), Metrics()
+        services = Services(
+            speech_to_text=engines.speech_to_text,
+            voice_activity=engines.voice_activity,
+            language_model=Receptionist(can_transfer=bool(settings.human_number)),
+            text_to_speech=engines.text_to_speech,
+            risk=shield,
+            toolbox=OrderToolbox(patient(DatabaseOrderBook(db.PostgresOrders(pool)))),
+            mirror=mirror,
+        )
+        directory = patient(db.PostgresAgentDirectory(pool))
+        desk = FrontDesk(settings, directory, services, outbox.put, metrics, tariff=tariff)
+        server = Server(
+            settings=settings,
+            app=Starlette(routes=[*routes(desk, settings, metrics, lead_s=lead_s)]),
+            desk=desk,
+            mirror=mirror,
+            outbox=outbox,
+            pool=pool,
+            database_url=url,
+            metrics=metrics,
+        )
+        server.app.router.routes += _health(server)
+        await _warm(engines, pool)
+        try:
+            yield server
+        finally:
+            await desk.drain(settings.drain_s)
+
+
+async def _database(settings: Settings, stack: AsyncExitStack) -> str:
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    embedded = await stack.enter_async_context(db.running(settings.data_dir / "postgres"))
+    return embedded.dsn
+
+
+async def _outbox(settings: Settings, store: db.PostgresCallStore, stack: AsyncExitStack) -> Outbox:
+    spill = Spill(settings.data_dir / "spill")
+    stack.callback(spill.close)
+    outbox = Outbox(store, spill)
+    writing = asyncio.ensure_future(outbox.run())
+
+    async def finish() -> None:
+        outbox.close()
+        _, late = await asyncio.wait([writing], timeout=_FLUSH_LIMIT_S)
+        for task in late:
+            task.cancel()
+        await asyncio.wait([writing])
+
+    stack.push_async_callback(finish)
+    return outbox
+
+
+def _health(server: Server) -> list[Route]:
+    async def alive(_: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def ready(_: Request) -> Response:
+        """Whether new calls are welcome; 503 takes the process out of the rotation."""
+        draining = server.desk.draining
+        state = {
+            "version": __version__,
+            "ready": not draining,
+            "draining": draining,
+            "live_calls": server.desk.live,
+            "database": "up" if server.outbox.healthy else "down, rows are kept on disk",
+            "rows_waiting": server.outbox.waiting,
+            "unsigned_webhooks": server.settings.insecure_webhooks,
+        }
+        return JSONResponse(state, status_code=503 if draining else 200)
+
+    async def metrics(_: Request) -> Response:
+        server.metrics.live_calls.set(server.desk.live)
+        server.metrics.rows_waiting.set(server.outbox.waiting)
+        return Response(server.metrics.render(), media_type="text/plain; version=0.0.4")
+
+    return [Route("/healthz", alive), Route("/readyz", ready), Route("/metrics", metrics)]
+
+
+async def _warm(engines: LocalEngines, pool: db.Pool) -> None:
+    """Load the models and speak the demo agent's fixed words, so that no caller waits for it."""
+    await engines.warm()
+    agent = await db.PostgresAgentDirectory(pool).for_number(db.DEMO_NUMBER)
+    if agent is not None:
+        policy = policy_for(agent)
+        await engines.text_to_speech.warm((policy.greeting, *policy.silence_prompts))
