@@ -8,10 +8,12 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.twilio.carrier import (
+    CALL_SID,
     CONNECTED,
     PUBLIC_URL,
     SOCKET_URL,
     STREAM_SID,
+    Clock,
     Edge,
     Phone,
     call_fields,
@@ -24,6 +26,7 @@ from tests.twilio.carrier import (
     start,
     stop,
 )
+from tests.twilio.desk import FakeDesk
 from voice_server.call.events import (
     AudioHeard,
     DigitPressed,
@@ -32,8 +35,12 @@ from voice_server.call.events import (
     MediaStopped,
     StopCause,
 )
+from voice_server.telemetry import Metrics
+from voice_server.twilio.address import Address
 from voice_server.twilio.line import MAX_WAITING, PIECE
-from voice_server.twilio.media import MAX_PROBLEMS
+from voice_server.twilio.media import MAX_PROBLEMS, MediaEndpoint
+from voice_server.twilio.signature import Gate
+from voice_server.twilio.tokens import MediaTokens
 from voice_server.twilio.wire import MAX_MESSAGE
 
 VOICE = bytes(range(160))
@@ -403,3 +410,34 @@ async def test_many_streams_at_once_do_not_mix(edge):
         return sum(event.mulaw == bytes([loud]) * 160 for event in call.of(AudioHeard))
 
     assert await asyncio.gather(*map(one, sids)) == [5] * 20
+
+
+async def test_a_socket_that_takes_nothing_more_is_still_read_to_its_end():
+    desk, metrics, clock = FakeDesk(), Metrics(), Clock()
+    desk.admitted["call-1"] = CALL_SID
+    tokens = MediaTokens(60)
+    token = tokens.issue(CALL_SID, "call-1", clock())
+    gate = Gate(Address(""), None, insecure=True)
+    endpoint = MediaEndpoint(desk, gate, tokens, metrics, clock=clock)
+    inbox: asyncio.Queue[dict[str, object]] = asyncio.Queue()
+    inbox.put_nowait({"type": "websocket.connect"})
+    for message in (CONNECTED, start({"call": "call-1", "token": token})):
+        inbox.put_nowait({"type": "websocket.receive", "text": json.dumps(message)})
+    broken = asyncio.Event()
+
+    async def send(message: dict[str, object]) -> None:
+        if message["type"] == "websocket.send":
+            broken.set()
+        if broken.is_set():
+            raise OSError("connection reset")
+
+    scope = {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 2), "headers": []}
+    serving_task = asyncio.create_task(endpoint(scope, inbox.get, send))
+    call = await desk.has("call-1")
+    call.line.mark("m")
+    await broken.wait()
+    for message in (media(VOICE), stop()):
+        inbox.put_nowait({"type": "websocket.receive", "text": json.dumps(message)})
+    await serving_task
+    assert call.frames == 1
+    assert call.of(MediaStopped) == [MediaStopped(StopCause.CALLER_HUNG_UP)]

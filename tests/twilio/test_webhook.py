@@ -259,6 +259,7 @@ async def test_asking_twice_gets_the_same_answer(edge):
 
 async def test_a_call_nobody_knows_is_hung_up(edge):
     assert verbs(await edge.post("/twilio/after", AFTER)) == ["Hangup"]
+    assert verbs(await edge.post("/twilio/after", {"CallSid": CALL_SID})) == ["Hangup"]
 
 
 async def test_a_call_that_is_over_is_not_revived(edge):

@@ -188,14 +188,14 @@ def hear(
 ) -> AudioHeard | MarkPlayed | DigitPressed | MediaStopped | Problem:
     """Turn one frame of the started stream `stream_sid` into an event."""
     message = decode(text)
+    if type(message) is Media:  # nearly always
+        return _audio(message.media) if message.stream_sid == stream_sid else Problem.WRONG_STREAM
     if isinstance(message, Problem):
         return message
     if isinstance(message, Connected | Start):
         return Problem.WRONG_ORDER  # one of each opens a stream, and that has happened
     if message.stream_sid != stream_sid:
         return Problem.WRONG_STREAM
-    if type(message) is Media:
-        return _audio(message.media)
     if isinstance(message, Mark):
         return MarkPlayed(message.mark.name)
     if isinstance(message, Dtmf):
