@@ -1,0 +1,530 @@
+"""The call as a whole: what it does, told as scenes."""
+
+from __future__ import annotations
+
+import pytest
+
+from detectors.assessment import Severity
+from tests.call.scenes import GREETING, Scene, only, speaking, started, thinking, view, without
+from voice_server.call import MOVES, Disposition, EndReason, Outcome, Phase, Policy, Rate
+from voice_server.call import commands as c
+from voice_server.call import events as e
+from voice_server.call.history import AgentSaid, CallerPressed, CallerSaid, ToolUsed
+
+
+def test_the_agent_greets_when_the_media_stream_opens():
+    scene = Scene(Policy(greeting=GREETING))
+    out = scene.do(e.MediaStarted())
+    assert without(out, c.Publish) == [c.Say(1, GREETING), c.FinishSaying(1)]
+    assert scene.call.phase is Phase.SPEAKING
+
+
+def test_a_second_start_of_the_stream_changes_nothing():
+    scene = started(Policy(greeting=GREETING))
+    assert scene.do(e.MediaStarted()) == []
+
+
+def test_a_call_without_a_greeting_listens_at_once():
+    assert started().call.phase is Phase.LISTENING
+
+
+def test_every_frame_goes_to_the_transcriber_whatever_the_agent_does():
+    for scene in (started(), thinking(), speaking()):
+        out = scene.hush(100)
+        assert len(only(c.Transcribe, out)) == 5
+
+
+def test_a_pause_commits_the_utterance_and_a_longer_one_takes_the_turn():
+    scene = started()
+    out = scene.voice(400) + scene.hush(300)
+    assert only(c.Commit, out) == [c.Commit(1)]
+    scene.do(e.FinalTranscript("My tap leaks.", 1))
+    assert scene.call.phase is Phase.LISTENING
+    (think,) = only(c.Think, scene.hush(600))
+    assert think.history == (CallerSaid("My tap leaks."),)
+    assert scene.call.phase is Phase.THINKING
+
+
+def test_two_utterances_with_a_short_pause_are_one_question():
+    scene = started()
+    scene.utter("My tap leaks")
+    out = scene.utter("since yesterday.") + scene.hush(1_000)
+    (think,) = only(c.Think, out)
+    assert think.history == (CallerSaid("My tap leaks"), CallerSaid("since yesterday."))
+
+
+def test_the_turn_waits_for_a_late_transcript_but_not_for_ever():
+    scene = started(Policy(greeting="", transcript_wait_ms=2_000))
+    scene.voice(400)
+    assert only(c.Think, scene.hush(1_500)) == []
+    late = scene.do(e.FinalTranscript("Hello?", 1)) + scene.hush(40)
+    assert len(only(c.Think, late)) == 1
+
+    lost = started(Policy(greeting="", transcript_wait_ms=2_000))
+    lost.voice(400)
+    assert only(c.Think, lost.hush(3_000)) == []  # nothing was understood
+    assert lost.call.phase is Phase.LISTENING
+
+
+def test_a_transcript_that_comes_while_the_agent_thinks_is_answered_afterwards():
+    scene = thinking()
+    scene.do(e.FinalTranscript("And the sink too.", 0))
+    scene.answer("When does it suit you?")
+    (think,) = only(c.Think, scene.hush(1_000))
+    assert think.history[-2:] == (
+        CallerSaid("And the sink too."),
+        AgentSaid("When does it suit you?", interrupted=False, note=""),
+    )
+
+
+def test_reply_text_is_said_clause_by_clause_and_the_rest_at_the_end():
+    scene = thinking()
+    turn = scene.turn
+    assert scene.do(e.ReplyText(turn, "Of course. I can ")) == [c.Say(turn, "Of course. ")]
+    assert scene.do(e.ReplyText(turn, "help with that.")) == []
+    assert scene.do(e.ReplyEnded(turn)) == [
+        c.Say(turn, "I can help with that."),
+        c.FinishSaying(turn),
+    ]
+
+
+def test_speech_is_played_behind_a_mark_and_its_latency_is_measured():
+    scene = thinking()
+    scene.reply("Sure.")
+    out = scene.speak("Sure.", ms=500, last=False)
+    assert without(out, c.Publish, c.Measure) == [c.Play(bytes(4_000)), c.PlaceMark("m1")]
+    (measure,) = only(c.Measure, out)
+    assert measure.turn == scene.turn
+    assert measure.first_audio_ms >= measure.first_text_ms >= measure.transcript_ms > 0
+    assert scene.call.phase is Phase.SPEAKING
+
+
+def test_only_words_the_carrier_played_enter_the_history():
+    scene = speaking("We can fix that. When?")
+    assert scene.call.dialogue.history == (CallerSaid("My tap leaks."),)
+    out = scene.played()
+    (line,) = only(c.Record, out)
+    assert (line.speaker, line.text, line.unheard) == ("agent", "We can fix that. When?", "")
+    assert scene.call.dialogue.history[-1] == AgentSaid("We can fix that. When?", False, "")
+    assert scene.call.phase is Phase.LISTENING
+
+
+def test_barge_in_stops_the_agent_and_keeps_only_what_was_heard():
+    scene = speaking("one two three four five six seven eight nine ten")
+    scene.hush(500)
+    out = scene.voice(300)
+    kinds = [type(command) for command in without(out, c.Transcribe, c.Publish, c.AssessRisk)]
+    assert kinds == [c.Abandon, c.StopPlaying, c.Record]
+    (line,) = only(c.Record, out)
+    assert line.text.startswith("one two three")
+    assert line.text + " " + line.unheard == "one two three four five six seven eight nine ten"
+    assert "eight" not in line.text
+    entry = scene.call.dialogue.history[-1]
+    assert entry == AgentSaid(line.text, interrupted=True, note="")
+
+
+def test_marks_that_a_clear_returns_do_not_count_as_heard():
+    scene = speaking("one two three four five six seven eight nine ten")
+    scene.hush(200)
+    scene.voice(300)
+    before = scene.call.dialogue.history
+    assert scene.do(e.MarkPlayed("m1"), e.MarkPlayed("m7")) == []
+    assert scene.call.dialogue.history == before
+
+
+def test_a_short_noise_over_the_agent_is_no_barge_in():
+    scene = speaking()
+    scene.hush(200)
+    assert only(c.StopPlaying, scene.voice(100) + scene.hush(100)) == []
+
+
+def test_an_agent_that_must_not_be_interrupted_is_not():
+    scene = speaking(policy=Policy(greeting="", interruptible=False))
+    assert only(c.StopPlaying, scene.voice(600)) == []
+    assert scene.call.phase is Phase.SPEAKING
+
+
+def test_a_caller_who_goes_on_while_the_agent_thinks_takes_the_turn_back():
+    scene = thinking()
+    turn = scene.turn
+    out = scene.voice(300)
+    assert only(c.Abandon, out) == [c.Abandon(turn)]
+    assert scene.do(e.ReplyText(turn, "Late. "), e.ReplyEnded(turn)) == []
+    assert scene.do(e.SpeechReady(turn, bytes(800), "Late."), e.SpeechEnded(turn)) == []
+    scene.hush(300)
+    (think,) = only(c.Think, scene.do(e.FinalTranscript("It is urgent.", 2)) + scene.hush(900))
+    assert think.turn == turn + 1
+    assert [entry.text for entry in think.history] == ["My tap leaks.", "It is urgent."]
+
+
+def test_a_cough_over_the_agent_makes_it_go_on_where_it_was_cut():
+    text = "We can fix that tomorrow. When does it suit you best?"
+    scene = speaking(text)
+    scene.hush(300)
+    (line,) = only(c.Record, scene.voice(300))
+    out = scene.hush(300) + scene.do(e.FinalTranscript("", 2)) + scene.hush(800)
+    (said,) = only(c.Say, out)
+    assert said.text.strip() == line.unheard
+    assert (line.text + " " + said.text.strip()) == text
+
+
+def test_a_cough_while_the_agent_thinks_makes_it_think_again():
+    scene = thinking()
+    scene.voice(200)
+    out = scene.hush(300) + scene.do(e.FinalTranscript("", 2)) + scene.hush(800)
+    assert len(only(c.Think, out)) == 1
+
+
+def test_the_note_of_a_turn_nobody_heard_is_forgotten():
+    scene = thinking()
+    scene.reply("We can fix that.", note="asked")
+    scene.voice(300)
+    assert scene.call.dialogue.history == (CallerSaid("My tap leaks."),)
+
+
+def test_the_note_of_a_heard_turn_comes_back_in_the_history():
+    scene = thinking()
+    scene.answer("When?", note="asked time")
+    assert scene.call.dialogue.history[-1] == AgentSaid("When?", False, "asked time")
+
+
+def test_the_model_is_given_up_when_it_stays_silent():
+    scene = thinking(Policy(greeting="", reply_wait_ms=3_000))
+    turn = scene.turn
+    out = scene.hush(4_000)
+    assert only(c.Abandon, out) == [c.Abandon(turn)]
+    assert only(c.Say, out) == [c.Say(turn + 1, Policy().apology)]
+
+
+@pytest.mark.parametrize("part", [e.Part.LANGUAGE_MODEL, e.Part.VOICE])
+def test_a_failed_part_is_excused_once_and_ends_the_call_the_second_time(part: e.Part):
+    scene = thinking()
+    out = scene.do(e.PartFailed(part, scene.turn, True))
+    assert [say.text for say in only(c.Say, out)] == [Policy().apology]
+    out = scene.do(e.PartFailed(part, scene.turn, True))
+    assert [say.text for say in only(c.Say, out)] == [Policy().failure_closing]
+    out = scene.do(e.PartFailed(part, scene.turn, True))
+    assert only(c.HangUp, out) == [c.HangUp(Outcome(Disposition.FAILED, EndReason.PART_FAILED))]
+
+
+def test_the_failure_of_an_abandoned_turn_is_nobodys_business():
+    scene = thinking()
+    turn = scene.turn
+    scene.voice(300)
+    assert scene.do(e.PartFailed(e.Part.LANGUAGE_MODEL, turn, False)) == []
+
+
+def test_a_lost_scam_detector_does_not_disturb_the_call():
+    assert thinking().do(e.PartFailed(e.Part.RISK, 0, False)) == []
+
+
+def test_a_lost_transcriber_ends_the_call_with_a_word():
+    scene = started()
+    out = scene.do(e.PartFailed(e.Part.TRANSCRIBER, 0, False))
+    assert [say.text for say in only(c.Say, out)] == [Policy().failure_closing]
+    scene.speak(Policy().failure_closing)
+    (hang_up,) = only(c.HangUp, scene.played())
+    assert hang_up.outcome.disposition is Disposition.FAILED
+
+
+def test_silence_is_asked_about_once_and_then_ends_the_call():
+    policy = Policy(greeting="", silence_ms=5_000)
+    scene = started(policy)
+    assert [say.text for say in only(c.Say, scene.hush(5_100))] == ["Are you still there?"]
+    scene.speak("Are you still there?")
+    scene.played()
+    assert [say.text for say in only(c.Say, scene.hush(5_100))] == [policy.silence_closing]
+    scene.speak(policy.silence_closing)
+    assert only(c.HangUp, scene.played()) == [
+        c.HangUp(Outcome(Disposition.SILENT, EndReason.SILENCE))
+    ]
+
+
+def test_a_tenant_may_let_silence_last():
+    scene = started(Policy(greeting="", end_on_silence=False, silence_prompts=()))
+    scene.hush(60_000)
+    assert scene.call.phase is Phase.LISTENING
+
+
+def test_words_after_the_prompt_start_the_patience_anew():
+    scene = started(Policy(greeting="", silence_ms=5_000))
+    scene.hush(5_100)
+    scene.speak("Are you still there?")
+    scene.played()
+    scene.ask("Yes, sorry.")
+    scene.answer("No problem.")
+    out = scene.hush(5_100)
+    assert [say.text for say in only(c.Say, out)] == ["Are you still there?"]
+
+
+def test_the_time_limit_is_announced_and_kept():
+    policy = Policy(greeting="", max_call_ms=20_000, silence_ms=60_000)
+    scene = started(policy)
+    out = scene.hush(20_100)
+    assert [say.text for say in only(c.Say, out)] == [policy.max_call_closing]
+    (hang_up,) = only(c.HangUp, scene.hush(policy.closing_ms + 100))  # the voice is dead
+    assert hang_up.outcome == Outcome(Disposition.ANSWERED, EndReason.MAX_DURATION)
+
+
+def test_closing_words_are_not_interrupted():
+    scene = started(Policy(greeting="", max_call_ms=10_000))
+    scene.ask()
+    scene.hush(10_000)
+    closing = scene.speak(Policy().max_call_closing)
+    assert only(c.Play, closing)
+    assert only(c.StopPlaying, scene.voice(500)) == []
+    assert scene.do(e.DigitPressed("1")) == []
+
+
+def test_pressed_keys_are_taken_together_after_a_pause():
+    scene = started()
+    scene.do(*(e.DigitPressed(digit) for digit in "555"))
+    out = scene.hush(2_600)
+    (think,) = only(c.Think, out)
+    assert think.history == (CallerPressed("555"),)
+    assert [line.text for line in only(c.Record, out)] == ["555"]
+
+
+def test_the_hash_key_ends_an_entry_at_once():
+    scene = started()
+    out = scene.do(e.DigitPressed("4"), e.DigitPressed("#"))
+    assert only(c.Think, out)[0].history == (CallerPressed("4#"),)
+
+
+def test_a_key_interrupts_the_agent():
+    scene = speaking()
+    out = scene.do(e.DigitPressed("1"))
+    assert only(c.StopPlaying, out) == [c.StopPlaying()]
+    assert scene.call.phase is Phase.LISTENING
+
+
+def test_a_tool_runs_once_and_its_result_goes_back_to_the_model():
+    scene = thinking()
+    turn = scene.turn
+    out = scene.do(
+        e.ReplyText(turn, "One moment. "),
+        e.ToolRequested(turn, "r1", "book_order", "{}"),
+        e.ToolRequested(turn, "r1", "book_order", "{}"),
+        e.ReplyEnded(turn),
+    )
+    assert only(c.RunTool, out) == [c.RunTool("r1", "book_order", "{}")]
+    assert only(c.FinishSaying, out) == []
+    (think,) = only(c.Think, scene.do(e.ToolReturned("r1", '{"order_id":"A"}', True)))
+    assert think.turn == turn
+    assert think.history[-1] == ToolUsed("r1", "book_order", "{}", '{"order_id":"A"}')
+    assert only(c.FinishSaying, scene.reply("Booked.")) == [c.FinishSaying(turn)]
+
+
+def test_a_booking_survives_the_turn_that_asked_for_it():
+    scene = thinking()
+    turn = scene.turn
+    scene.do(e.ToolRequested(turn, "r1", "book_order", "{}"), e.ReplyEnded(turn))
+    scene.voice(300)
+    scene.do(e.ToolReturned("r1", '{"order_id":"A"}', True))
+    scene.hush(300)
+    scene.do(e.FinalTranscript("", 2))
+    (think,) = only(c.Think, scene.hush(900))
+    assert think.history[-1] == ToolUsed("r1", "book_order", "{}", '{"order_id":"A"}')
+    (hang_up,) = only(c.HangUp, scene.do(e.MediaStopped(e.StopCause.CALLER_HUNG_UP)))
+    assert hang_up.outcome == Outcome(Disposition.BOOKED, EndReason.CALLER_HUNG_UP)
+
+
+def test_tool_results_nobody_asked_for_are_ignored():
+    scene = thinking()
+    assert scene.do(e.ToolReturned("r9", "{}", True)) == []
+    scene.do(e.ToolRequested(scene.turn, "r1", "x", "{}"), e.ReplyEnded(scene.turn))
+    assert len(only(c.Think, scene.do(e.ToolReturned("r1", "{}", True)))) == 1
+    assert scene.do(e.ToolReturned("r1", "{}", True)) == []
+
+
+@pytest.mark.parametrize(
+    ("tool", "outcome"),
+    [
+        ("end_call", Outcome(Disposition.ANSWERED, EndReason.AGENT_GOODBYE)),
+        ("transfer_call", Outcome(Disposition.HANDED_OVER, EndReason.TRANSFER)),
+    ],
+)
+def test_the_call_ends_once_the_last_words_were_heard(tool: str, outcome: Outcome):
+    scene = thinking()
+    turn = scene.turn
+    scene.do(
+        e.ReplyText(turn, "Goodbye."),
+        e.ToolRequested(turn, "r1", tool, "{}"),
+        e.ReplyEnded(turn),
+    )
+    assert only(c.HangUp, scene.speak("Goodbye.")) == []
+    assert only(c.HangUp, scene.played()) == [c.HangUp(outcome)]
+
+
+def test_one_more_thing_after_the_goodbye_keeps_the_call():
+    scene = thinking()
+    turn = scene.turn
+    scene.do(
+        e.ReplyText(turn, "Goodbye."),
+        e.ToolRequested(turn, "r1", "end_call", "{}"),
+        e.ReplyEnded(turn),
+    )
+    scene.speak("Goodbye.")
+    scene.voice(400)
+    scene.hush(300)
+    scene.do(e.FinalTranscript("Wait, one more thing!", 2))
+    assert len(only(c.Think, scene.hush(900))) == 1
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason"),
+    [
+        (e.StopCause.CALLER_HUNG_UP, EndReason.CALLER_HUNG_UP),
+        (e.StopCause.STREAM_LOST, EndReason.STREAM_LOST),
+        (e.StopCause.CARRIER_ENDED, EndReason.CARRIER_ENDED),
+    ],
+)
+@pytest.mark.parametrize("scene_of", [Scene, started, thinking, speaking])
+def test_a_caller_may_hang_up_in_any_state(scene_of, cause: e.StopCause, reason: EndReason):
+    scene = scene_of()
+    out = scene.do(e.MediaStopped(cause))
+    assert only(c.HangUp, out) == [c.HangUp(Outcome(Disposition.ABANDONED, reason))]
+    assert type(out[-1]) is c.HangUp
+    assert scene.call.phase is Phase.ENDED
+    assert scene.call.deadline is None
+    assert scene.do(e.AudioHeard(b"", 0, 0), e.MediaStarted(), e.TimePassed()) == []
+
+
+def test_hanging_up_during_the_goodbye_is_a_normal_end():
+    scene = thinking()
+    turn = scene.turn
+    scene.do(
+        e.ReplyText(turn, "Goodbye."),
+        e.ToolRequested(turn, "r1", "end_call", "{}"),
+        e.ReplyEnded(turn),
+    )
+    (hang_up,) = only(c.HangUp, scene.do(e.MediaStopped(e.StopCause.CALLER_HUNG_UP)))
+    assert hang_up.outcome == Outcome(Disposition.ANSWERED, EndReason.CALLER_HUNG_UP)
+
+
+def test_hanging_up_during_a_transfer_leaves_nobody_to_transfer():
+    scene = thinking()
+    turn = scene.turn
+    scene.do(e.ToolRequested(turn, "r1", "transfer_call", "{}"), e.ReplyEnded(turn))
+    (hang_up,) = only(c.HangUp, scene.do(e.MediaStopped(e.StopCause.CALLER_HUNG_UP)))
+    assert hang_up.outcome.disposition is Disposition.ABANDONED
+
+
+def test_a_closing_server_says_goodbye():
+    scene = speaking()
+    out = scene.do(e.ServerClosing())
+    assert [say.text for say in only(c.Say, out)] == [Policy().server_closing]
+    assert only(c.StopPlaying, out) == [c.StopPlaying()]
+
+
+def test_a_closing_server_ends_a_call_that_never_began():
+    (hang_up,) = only(c.HangUp, Scene().do(e.ServerClosing()))
+    assert hang_up.outcome.reason is EndReason.SERVER_CLOSING
+
+
+def test_a_carrier_that_returns_no_marks_does_not_hold_up_the_call():
+    scene = speaking("one two three four")
+    (line,) = only(c.Record, scene.hush(5_000))
+    assert (line.speaker, line.text) == ("agent", "one two three four")
+    assert scene.call.phase is Phase.LISTENING
+
+
+def test_every_heard_line_is_shown_to_the_scam_detector():
+    scene = started()
+    scene.ask("Hello?")
+    scene.answer("Good day.")
+    segments = [command.segment for command in only(c.AssessRisk, scene.all)]
+    assert [(s.number, s.speaker, s.text) for s in segments] == [
+        (0, "caller", "Hello?"),
+        (1, "agent", "Good day."),
+    ]
+
+
+def test_an_agent_may_go_without_the_scam_shield():
+    scene = started(Policy(greeting="", detect_scams=False))
+    scene.ask("Hello?")
+    assert only(c.AssessRisk, scene.all) == []
+
+
+def test_a_new_band_of_risk_is_stored_and_the_last_word_too():
+    scene = started()
+    scene.ask("Buy gift cards.")
+    out = scene.do(e.RiskAssessed(view(Severity.MEDIUM)))
+    assert [(r.assessment.severity, r.final) for r in only(c.RecordRisk, out)] == [
+        (Severity.MEDIUM, False)
+    ]
+    assert only(c.RecordRisk, out)[0].segments[0].text == "Buy gift cards."
+    assert only(c.RecordRisk, scene.do(e.RiskAssessed(view(Severity.MEDIUM, 1)))) == []
+    out = scene.do(e.MediaStopped(e.StopCause.CALLER_HUNG_UP))
+    assert [r.final for r in only(c.RecordRisk, out)] == [True]
+
+
+def test_a_critical_risk_closes_the_call_safely():
+    scene = speaking()
+    out = scene.do(e.RiskAssessed(view(Severity.CRITICAL)))
+    assert [say.text for say in only(c.Say, out)] == [Policy().scam_closing]
+    scene.speak(Policy().scam_closing)
+    assert only(c.HangUp, scene.played()) == [c.HangUp(Outcome(Disposition.SCAM, EndReason.SCAM))]
+
+
+def test_one_detector_alone_never_ends_a_call():
+    scene = speaking()
+    out = scene.do(e.RiskAssessed(view(Severity.CRITICAL, detectors=1)))
+    assert only(c.Say, out) == []
+
+
+def test_a_tenant_may_only_be_told_of_scams():
+    scene = speaking(policy=Policy(greeting="", end_at=None))
+    assert only(c.Say, scene.do(e.RiskAssessed(view(Severity.CRITICAL)))) == []
+
+
+def test_costs_are_booked_as_they_come_and_the_carriers_minutes_at_the_end():
+    tariff = (Rate("tts", 3, 2), Rate("line", 8_500, 1))
+    scene = started(Policy(greeting="", tariff=tariff, carrier_items=("line",)))
+    assert scene.do(e.Consumed("tts", 3)) == [c.Book("tts", 3, 5)]
+    assert scene.do(e.Consumed("unknown", 7)) == [c.Book("unknown", 7, 0)]
+    scene.now = 61_000
+    scene.do(e.MediaStopped(e.StopCause.CALLER_HUNG_UP))
+    assert only(c.Book, scene.all)[-1] == c.Book("line", 2, 17_000)
+    assert scene.call.record.meter.micro_usd == sum(b.micro_usd for b in only(c.Book, scene.all))
+
+
+def test_the_published_state_tells_who_speaks_and_what_was_heard():
+    scene = started()
+    scene.voice(200)
+    scene.do(e.PartialTranscript("My t"))
+    state = only(c.Publish, scene.all)[-1].state
+    assert (state.speaking, state.partial, state.phase) == ("caller", "My t", "listening")
+    scene.hush(300)
+    scene.do(e.FinalTranscript("My tap leaks.", 1))
+    scene.hush(900)
+    scene.answer("When?")
+    state = only(c.Publish, scene.all)[-1].state
+    assert [(line.speaker, line.text) for line in state.lines] == [
+        ("caller", "My tap leaks."),
+        ("agent", "When?"),
+    ]
+    assert state.latency_ms > 0
+    sequences = [publish.state.sequence for publish in only(c.Publish, scene.all)]
+    assert sequences == sorted(set(sequences))
+
+
+def test_an_unchanged_partial_is_not_published_again():
+    scene = started()
+    assert len(scene.do(e.PartialTranscript("Hi"))) == 1
+    assert scene.do(e.PartialTranscript("Hi")) == []
+
+
+def test_every_phase_leads_to_the_end_and_none_leaves_it():
+    for phase, targets in MOVES.items():
+        assert (Phase.ENDED in targets) == (phase is not Phase.ENDED)
+
+
+def test_a_million_silent_frames_cost_no_memory_and_end_no_call():
+    scene = started(
+        Policy(greeting="", end_on_silence=False, max_call_ms=10**9, silence_prompts=())
+    )
+    frame = e.AudioHeard(b"", 0, 0)
+    for _ in range(1_000_000):
+        scene.call.handle(frame, 0)
+    assert scene.call.phase is Phase.LISTENING
