@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from re import Match
+from typing import TypeAlias
 
 from voice_server.speech.numerals import cardinal, decimal, digits, in_pairs, ordinal, year
 
@@ -54,7 +55,9 @@ _PUNCTUATION = str.maketrans({
     "(": ", ", ")": ", ", "[": ", ", "]": ", ", "{": ", ", "}": ", ",
 })  # fmt: skip
 
-Rule = tuple[re.Pattern[str], Callable[[Match[str]], str]]
+_UNSPEAKABLE = re.compile(r"[^A-Za-z'.,?!;:\s]|[\x1c-\x1f\x85]")
+
+Rule: TypeAlias = tuple[re.Pattern[str], Callable[[Match[str]], str]]
 
 
 def spoken(text: str) -> str:
@@ -65,7 +68,7 @@ def spoken(text: str) -> str:
     for pattern, rewrite in _RULES:
         text = pattern.sub(rewrite, text)
     text = "".join(f" {_SYMBOLS[c]} " if c in _SYMBOLS else c for c in text)
-    text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    text = _UNSPEAKABLE.sub("", unicodedata.normalize("NFKD", text))
     text = re.sub(r"\s*([,;:])(?:\s*[,;:])+", r"\1", re.sub(r"\s+", " ", text))
     return re.sub(r"\s+([.,?!;:])", r"\1", text).strip(" ,")
 
@@ -191,7 +194,7 @@ def _rule(pattern: str, rewrite: Callable[[Match[str]], str], flags: int = 0) ->
 
 _EARLY: tuple[Rule, ...] = (
     _rule(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", _address),
-    _rule(r"\b(?:https?://|www\.)[\w./-]*\w", _address),
+    _rule(r"\b(?:https?://|www\.)[\w./-]*\w/?", _address),
     _rule(r"\b[a-z][\w-]*\.(?:com|org|net|gov|edu|io)\b", _address, re.IGNORECASE),
     _rule(r"(?<![\w$.])(?:\+?1[-. ]?)?(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}\b", _phone),
     _rule(r"(?<![\w$.,])\d{3}-\d{4}\b(?!-)", _phone),
@@ -238,7 +241,7 @@ _RULES: tuple[Rule, ...] = (
     _rule(r"\be\.g\.", lambda _: "for example"),
     _rule(r"\bi\.e\.", lambda _: "that is"),
     _rule(rf"\b({'|'.join(_ABBREVIATIONS)})\.(?!\w)", _abbreviation),
-    _rule(rf"\b({'|'.join(_BARE)})\b", _abbreviation),
+    _rule(rf"\b({'|'.join(_BARE)})\b", lambda m: _ABBREVIATIONS[m[1]]),
     _rule(r"\b(?:[A-Za-z]\.){2,}", lambda m: letters(m[0].replace(".", ""))),
     _rule(r"\b([A-Z])(?:-([A-Z])\b)+", lambda m: m[0].replace("-", ", ")),
     _rule(r"-", lambda _: " "),
