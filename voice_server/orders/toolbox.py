@@ -113,7 +113,7 @@ class OrderToolbox:
             # the call is better than none. Anything else is refused again.
             return await self._orders.book(msgspec.structs.replace(order, call_id=""))
 
-    async def _look_up(self, facts: CallFacts, request_id: str, arguments: str) -> _Result:
+    async def _look_up(self, facts: CallFacts, _request_id: str, arguments: str) -> _Result:
         asked = read(arguments, LookUpOrder)
         phone = phone_key(asked.customer_phone, _region(facts))
         if asked.order_id:
@@ -131,7 +131,7 @@ class OrderToolbox:
             raise BadArgument("order_id", "missing", "give order_id or customer_phone")
         return {"orders": [_told(order) for order in found]}
 
-    async def _cancel(self, facts: CallFacts, request_id: str, arguments: str) -> _Result:
+    async def _cancel(self, facts: CallFacts, _request_id: str, arguments: str) -> _Result:
         asked = read(arguments, CancelOrder)
         order = await self._orders.find(facts.agent.user_id, asked.order_id)
         if order is None or not _may_know(order, facts, ""):

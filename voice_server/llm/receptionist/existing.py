@@ -10,7 +10,12 @@ import msgspec
 from voice_server.call.history import ToolUsed
 from voice_server.llm.receptionist import phrases
 from voice_server.llm.receptionist.intents import Intent
-from voice_server.llm.receptionist.numbers import digit_runs, find_phone, spelled_reference
+from voice_server.llm.receptionist.numbers import (
+    digit_runs,
+    find_phone,
+    said_reference,
+    spelled_reference,
+)
 from voice_server.llm.receptionist.state import Ask, Memo
 from voice_server.llm.receptionist.turn import (
     Reply,
@@ -121,10 +126,17 @@ def _tell_order(memo: Memo, reply: Reply, setting: Setting, result: dict[str, An
     if isinstance(planned, str) and planned:
         reply.say(phrases.sentence(f"The time is {phrases.as_you(planned)}"))
     if memo.intent == "cancel" and found.get("status") not in {"cancelled", "completed"}:
-        ask(memo, reply, setting, Ask.CANCEL_CHECK)
+        _check_cancel(memo, reply, setting)
     else:
         memo.intent = ""
         anything_else(memo, reply, setting)
+
+
+def _check_cancel(memo: Memo, reply: Reply, setting: Setting) -> None:
+    if is_exhausted(memo, Ask.CANCEL_CHECK):
+        hand_over(memo, reply, setting, "not_understood")
+    else:
+        ask(memo, reply, setting, Ask.CANCEL_CHECK)
 
 
 def turn_to_order(memo: Memo, heard: Heard, reply: Reply, setting: Setting) -> bool:
@@ -134,7 +146,7 @@ def turn_to_order(memo: Memo, heard: Heard, reply: Reply, setting: Setting) -> b
         return False
     if memo.order_id and cancels:
         memo.intent = "cancel"
-        ask(memo, reply, setting, Ask.CANCEL_CHECK)
+        _check_cancel(memo, reply, setting)
         return True
     if memo.problem or (cancels and memo.service):
         return False  # it is the order being taken that the caller speaks of
@@ -161,6 +173,9 @@ def _reference_in(memo: Memo, heard: Heard, setting: Setting) -> dict[str, str]:
     if written:
         return {"order_id": written.group().upper()}
     asked = memo.ask is Ask.REFERENCE
+    spelled = said_reference(heard.text) if asked else ""
+    if any(letter.isalpha() for letter in spelled):
+        return {"order_id": spelled}
     digits = heard.keys or "".join(digit_runs(heard.text, expected=asked))
     if asked and len(digits) >= 3:
         phone = find_phone(digits, setting.region, expected=True)
@@ -216,16 +231,15 @@ def answer_more(memo: Memo, heard: Heard, reply: Reply, setting: Setting) -> boo
         ask(memo, reply, setting, Ask.MESSAGE)
     elif heard.means(Intent.THANKS) or (heard.means(Intent.YES) and not content):
         reply.say("You're welcome." if heard.means(Intent.THANKS) else "What is it?")
-        anything_else(memo, reply, setting) if heard.means(Intent.THANKS) else _listen(memo)
+        if heard.means(Intent.THANKS) or is_exhausted(memo, Ask.MORE):
+            anything_else(memo, reply, setting)
+        else:
+            note_asked(memo, Ask.MORE)
     elif memo.order_id and content and _messages_left(memo):
         take_message(memo, reply, setting, heard.text)
     else:
         return False
     return True
-
-
-def _listen(memo: Memo) -> None:
-    note_asked(memo, Ask.MORE)
 
 
 def _messages_left(memo: Memo) -> bool:

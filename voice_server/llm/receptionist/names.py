@@ -39,10 +39,14 @@ _LETTER_NAMES = {
 _LIKE = re.compile(r"\b([a-z])[\s,]+(?:as in|like in|like|for|is for)[\s,]+[a-z]+", re.IGNORECASE)
 
 
-def introduced_name(text: str) -> str:
-    """The name after words like "my name is", "" when nobody is introduced."""
+def introduced_name(text: str, *, asked: bool = False) -> str:
+    """The name after words like "my name is", "" when nobody is introduced.
+
+    "This is" and "it's" introduce many things: a lower-case word after them is a name only
+    when a name was asked for.
+    """
     for match in _PREFIX.finditer(text):
-        weak = bool(_WEAK.match(match.group("cue").strip()))
+        weak = not asked and bool(_WEAK.match(match.group("cue").strip()))
         name = _name_at(text[match.end() :], weak=weak)
         if name:
             return name

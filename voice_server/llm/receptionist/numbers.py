@@ -34,6 +34,7 @@ _WORD = re.compile(r"\d+|[a-z']+")
 _MIN_PHONE = 7
 _MAX_PHONE = 15
 _SHORT_RUN = 3
+_REFERENCE_MIN = 4  # characters; order numbers have six
 
 
 class Phone(msgspec.Struct, frozen=True):
@@ -217,5 +218,22 @@ def last_digits(number: str) -> str:
 
 
 def spelled_reference(reference: str) -> str:
-    """An order number for a voice: letters and digits one by one, groups kept apart."""
-    return ", ".join(" ".join(group.upper()) for group in re.findall(r"[A-Za-z0-9]+", reference))
+    """An order number for a voice: "ORD-7F3K9Q" → "7 F 3, K 9 Q"; the prefix goes unsaid."""
+    letters = "".join(re.findall(r"[A-Z0-9]+", reference.upper())).removeprefix("ORD")
+    groups = [letters[at : at + 3] for at in range(0, len(letters), 3)]
+    return ", ".join(" ".join(group) for group in groups)
+
+
+def said_reference(text: str) -> str:
+    """An order number as spoken or written: "seven f three k nine q" → "7F3K9Q", "" if none."""
+    found = ""
+    words = [word for word in re.findall(r"[a-z]+|\d+", text.lower()) if word != "ord"]
+    for at, word in enumerate(words):
+        digits, _ = _digits_at(words, at, inside=False)
+        if word.isdigit() or len(word) == 1 or (digits and len(digits) == 1):
+            found += (digits or word).upper()
+        elif re.fullmatch(r"(?=.*\d)\w{4,}", word) or word in {"and", "the", "is", "it", "s"}:
+            continue
+        elif len(found) >= _REFERENCE_MIN:
+            break
+    return found if len(found) >= _REFERENCE_MIN else ""

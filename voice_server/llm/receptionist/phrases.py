@@ -130,6 +130,7 @@ SKIPPED = {
     Ask.TIME: "That's fine, we'll agree on a time when we call you back.",
     Ask.PROBLEM: "That's fine, the technician will have a look.",
 }
+CALLER_NUMBER_NOTED = "That's fine, I'll note the number you're calling from."
 NEED_CONTACT = "We do need a way to reach you."
 READY_FOR_ANSWER = "Thanks, I'm still here."
 MESSAGE_FAILED = "I'm sorry, I couldn't save your message. Please call again later."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from voice_server.llm.receptionist import phrases
 from voice_server.llm.receptionist.numbers import spoken_phone
+from voice_server.llm.receptionist.spoken_times import spoken_time
 from voice_server.llm.receptionist.state import Ask, Memo, Slot
-from voice_server.llm.receptionist.times import spoken_time
 from voice_server.llm.receptionist.turn import (
     Reply,
     Setting,
@@ -39,7 +39,7 @@ def detail(memo: Memo, slot: Slot, setting: Setting) -> str:
 
 def _time_detail(memo: Memo, setting: Setting) -> str:
     if memo.when_at:
-        when = spoken_time(memo.when_at, setting.zone, setting.now).replace(",.", ".")
+        when = spoken_time(memo.when_at, setting.zone, setting.now, part_only=memo.part_only)
         return f"You would like a visit {when}."
     if memo.soon or (memo.safety and not memo.when):
         return "You would like a visit as soon as possible."

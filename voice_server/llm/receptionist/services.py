@@ -61,6 +61,7 @@ _EMERGENCIES = (
                r"(?:hurt|injured|unconscious|bleeding|electrocuted|collapsed)|"
                r"not breathing|heart attack"),
 )  # fmt: skip
+EMERGENCY_SERVICE = {"gas": "plumbing", "flood": "plumbing", "sparks": "electrical"}
 _EMERGENCY_TABLE = [
     (kind, re.compile(rf"\b(?:{pattern})", re.IGNORECASE)) for kind, pattern in _EMERGENCIES
 ]

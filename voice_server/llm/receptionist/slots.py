@@ -55,6 +55,18 @@ def take(memo: Memo, heard: Heard) -> tuple[Slot, ...]:
     return changed
 
 
+def given(heard: Heard) -> tuple[Slot, ...]:
+    """The slots that an answer speaks of, new or not."""
+    values = {
+        Slot.PROBLEM: heard.problem,
+        Slot.NAME: heard.name,
+        Slot.ADDRESS: heard.address,
+        Slot.PHONE: heard.phone,
+        Slot.TIME: heard.when,
+    }
+    return tuple(slot for slot, value in values.items() if value)
+
+
 def _take_job(memo: Memo, heard: Heard) -> None:
     asked = memo.ask in {Ask.OPENING, Ask.PROBLEM, Ask.SERVICE}
     if heard.service and (asked or not memo.service):
@@ -86,7 +98,7 @@ def _take_time(memo: Memo, heard: Heard) -> None:
     if when is None or not when.words or not (asked or not memo.when):
         return
     memo.when, memo.when_at = when.words, when.at
-    memo.day_known, memo.soon = when.day_only, when.soon
+    memo.day_known, memo.soon, memo.part_only = when.day_only, when.soon, when.part_only
 
 
 def spoken_of(text: str) -> Slot | None:
@@ -181,9 +193,12 @@ def give_up(memo: Memo, reply: Reply, setting: Setting, question: Ask) -> bool:
     if slot is None or (slot is Slot.PROBLEM and not memo.service):
         hand_over(memo, reply, setting, "not_understood")
         return False
-    memo.skipped = (*memo.skipped, slot)
-    if slot is Slot.PHONE and (setting.caller_number or memo.phone_part):
+    if slot not in memo.skipped:
+        memo.skipped = (*memo.skipped, slot)
+    if slot is Slot.PHONE:
         memo.phone_part = ""
-    else:
+    if slot is Slot.PHONE and setting.caller_number:
+        reply.say(phrases.CALLER_NUMBER_NOTED)
+    elif not memo.value(slot):
         reply.say(phrases.SKIPPED[Ask(slot.value)])
     return True

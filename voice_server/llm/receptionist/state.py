@@ -63,6 +63,7 @@ class Memo(msgspec.Struct, omit_defaults=True):
     when: str = ""  # the caller's words
     when_at: int = 0  # ms since the Unix epoch, 0 = not exact
     day_known: bool = False  # a day without an hour
+    part_only: bool = False  # a part of the day: when_at is where that part begins
     urgent: bool = False
     soon: bool = False  # "as soon as possible"
     wants_price: bool = False

@@ -6,6 +6,7 @@ Calendar libraries for text (tried: parsedatetime) do not know spoken hours ("ha
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import date, datetime, time, timedelta, timezone, tzinfo
 from functools import lru_cache
@@ -23,7 +24,7 @@ MONTHS = (
     "october", "november", "december",
 )  # fmt: skip
 _PARTS = {"morning": 9, "afternoon": 13, "evening": 18, "night": 19, "tonight": 19}
-_ORDINALS = {
+ORDINALS = {
     "first": 1, "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7,
     "eighth": 8, "ninth": 9, "tenth": 10, "eleventh": 11, "twelfth": 12, "thirteenth": 13,
     "fourteenth": 14, "fifteenth": 15, "sixteenth": 16, "seventeenth": 17, "eighteenth": 18,
@@ -31,7 +32,10 @@ _ORDINALS = {
 }  # fmt: skip
 _HOUR_WORDS = "|".join([*list(UNITS)[1:], "ten", "eleven", "twelve"])
 _HOUR = rf"(?:\d{{1,2}}|{_HOUR_WORDS})"
-_MINUTES = rf"(?:[0-5]\d|(?:oh )?(?:{'|'.join([*UNITS, *TEENS])})|(?:{'|'.join(TENS)})(?: (?:{'|'.join(UNITS)}))?)"
+_MINUTES = (
+    rf"(?:[0-5]\d|(?:oh )?(?:{'|'.join([*UNITS, *TEENS])})|"
+    rf"(?:{'|'.join(TENS)})(?: (?:{'|'.join(UNITS)}))?)"
+)
 _HALF_DAY = r"(?:a\.? ?m\b\.?|p\.? ?m\b\.?)"
 _CLOCK = re.compile(
     rf"\b(?:(?P<cue>at|around|about|by|after|before|from|between|past|till|until|maybe|say|to|"
@@ -59,8 +63,11 @@ _ANY = re.compile(
     re.IGNORECASE,
 )
 _DAY_AFTER = re.compile(r"\b(?:the )?day after tomorrow\b", re.IGNORECASE)
-_PART = re.compile(r"\b(?:(?P<early>early|first thing|late)\s+(?:in the |on )?)?(?:(?P<part>"
-                   r"morning|afternoon|evening|tonight|night)\b|(?P<work>after work))", re.IGNORECASE)  # fmt: skip
+_PART = re.compile(
+    r"\b(?:(?P<early>early|first thing|late)\s+(?:in the |on )?)?"
+    r"(?:(?P<part>morning|afternoon|evening|tonight|night)\b|(?P<work>after work))",
+    re.IGNORECASE,
+)
 _WEEKDAY = re.compile(
     r"\b(?:(?P<next>next|this|coming)\s+)?(?P<day>mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|"
     r"sun)(?:day)?s?\b(?! (?:leaking|broken))",
@@ -73,7 +80,7 @@ _MONTH_DAY = re.compile(
 )
 _DAY_OF_MONTH = re.compile(
     rf"\b(?:on )?the (?P<day>(?:\d{{1,2}}(?:st|nd|rd|th))|(?:(?:twenty|thirty)[ -])?"
-    rf"(?:{'|'.join(_ORDINALS)}))\b(?! (?:floor|time|door|street|house|room))",
+    rf"(?:{'|'.join(ORDINALS)}))\b(?! (?:floor|time|door|street|house|room))",
     re.IGNORECASE,
 )
 _WEEKS = re.compile(
@@ -82,6 +89,7 @@ _WEEKS = re.compile(
 _PAST = re.compile(r"\b(?:since|last|yesterday|started|began|ago|happened|broke|every)\b", re.I)
 _DEFAULT_ZONE: tzinfo = timezone.utc  # noqa: UP017 - datetime.UTC is the same object
 _WORK_STARTS = 8
+_MAX_WORDS = 120  # characters kept of the caller's words
 
 
 class When(msgspec.Struct, frozen=True):
@@ -94,6 +102,7 @@ class When(msgspec.Struct, frozen=True):
     at: int = 0
     day_only: bool = False
     soon: bool = False
+    part_only: bool = False  # "afternoon": the hour in `at` is where that part begins
 
 
 class Clock(msgspec.Struct, frozen=True):
@@ -108,10 +117,8 @@ class Clock(msgspec.Struct, frozen=True):
 def zone_of(configured: str, number: str) -> tzinfo:
     """The tenant's time zone: as configured, else where its number is at home, else UTC."""
     names = [configured]
-    try:
+    with contextlib.suppress(phonenumbers.NumberParseException):
         names += phone_zones.time_zones_for_number(phonenumbers.parse(number))
-    except phonenumbers.NumberParseException:
-        pass
     for name in names:
         try:
             return ZoneInfo(name)
@@ -160,7 +167,7 @@ def _exact(text: str, on: date | None, clock: Clock, now: datetime) -> When:
             moment += timedelta(days=1)
         else:
             return When(time_words(text))
-    return When(time_words(text), at=_ms(moment))
+    return When(time_words(text), at=_ms(moment), part_only=not clock.exact)
 
 
 def _on_day(text: str, on: date | None, now: datetime) -> When:
@@ -259,10 +266,10 @@ def _ordinal(words: str) -> int:
     digits = re.match(r"(\d{1,2})(?:st|nd|rd|th)?$", parts[0])
     if digits:
         return int(digits.group(1))
-    if parts[0] in {"twenty", "thirty"} and len(parts) > 1 and parts[1] in _ORDINALS:
-        return TENS[parts[0]] + _ORDINALS[parts[1]]
+    if parts[0] in {"twenty", "thirty"} and len(parts) > 1 and parts[1] in ORDINALS:
+        return TENS[parts[0]] + ORDINALS[parts[1]]
     value, _ = small_number(parts)
-    return _ORDINALS.get(parts[0], value)
+    return ORDINALS.get(parts[0], value)
 
 
 def _find_clock(text: str, *, asked: bool, has_day: bool) -> Clock | None:
@@ -339,16 +346,25 @@ def _hour_of_day(hour: int, half: str, part: re.Match[str] | None) -> int:
     return hour if 7 <= hour <= 12 else hour + 12
 
 
+_POLITE_START = re.compile(
+    r"^\W*(?:(?:yes|yeah|no|um|uh|well|okay|ok|so|please|maybe|how about|what about|"
+    r"i'?d (?:like|prefer)(?: it)?|can you (?:come|do)|could you (?:come|do)|"
+    r"let'?s (?:say|do)|it'?s|that'?s|preferably|sorry|actually|make it|"
+    r"change (?:it|that|the time|the day) to)\b\W*)+",
+    re.IGNORECASE,
+)
+_POLITE_END = re.compile(
+    r"\W*\b(?:please|thanks|thank you|would be (?:good|great|fine|best|perfect|ideal)|"
+    r"if (?:possible|you can|that'?s possible)|works(?: for me)?|is (?:fine|good|best|okay))"
+    r"\W*$",
+    re.IGNORECASE,
+)
+
+
 def _said(text: str) -> str:
     """The caller's words about the time, without the polite frame."""
-    text = re.sub(r"^\W*(?:(?:yes|yeah|no|um|uh|well|okay|ok|so|please|maybe|how about|what about|"
-                  r"i'?d (?:like|prefer)(?: it)?|can you (?:come|do)|could you (?:come|do)|let'?s "
-                  r"(?:say|do)|it'?s|that'?s|preferably|sorry|actually|make it|change (?:it|that|the time|"
-                  r"the day) to)\b\W*)+", "", text, flags=re.IGNORECASE)  # fmt: skip
-    text = re.sub(r"\W*\b(?:please|thanks|thank you|would be (?:good|great|fine|best|perfect|ideal)|"
-                  r"if (?:possible|you can|that'?s possible)|works(?: for me)?|is (?:fine|good|"
-                  r"best|okay))\W*$", "", text, flags=re.IGNORECASE)  # fmt: skip
-    return re.sub(r"\s+", " ", text).strip(" .,;!?")[:120]
+    text = _POLITE_END.sub("", _POLITE_START.sub("", text))
+    return re.sub(r"\s+", " ", text).strip(" .,;!?")[:_MAX_WORDS]
 
 
 def time_words(text: str) -> str:
@@ -368,49 +384,3 @@ def time_words(text: str) -> str:
 
 def _ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
-
-
-_NUMBER_NAMES = {value: word for table in (UNITS, TEENS) for word, value in table.items()}
-_TENS_NAMES = {20: "twenty", 30: "thirty", 40: "forty", 50: "fifty"}
-_ORDINAL_NAMES = {value: word for word, value in _ORDINALS.items()}
-
-
-def spoken_time(at: int, zone: tzinfo, now: datetime) -> str:
-    """An instant for a voice: "tomorrow, Monday, at half past nine in the morning"."""
-    moment = datetime.fromtimestamp(at / 1000, zone)
-    return (
-        f"{_spoken_day(moment.date(), now.date())} at {_spoken_clock(moment.hour, moment.minute)}"
-    )
-
-
-def _spoken_day(day: date, today: date) -> str:
-    name = WEEKDAYS[day.weekday()].capitalize()
-    ahead = (day - today).days
-    if ahead == 0:
-        return "today"
-    if ahead == 1:
-        return f"tomorrow, {name},"
-    if 1 < ahead < 7:
-        return f"on {name}"
-    return f"on {name}, {MONTHS[day.month - 1].capitalize()} {_ordinal_name(day.day)},"
-
-
-def _ordinal_name(day: int) -> str:
-    if day in _ORDINAL_NAMES:
-        return _ORDINAL_NAMES[day]
-    return f"{_TENS_NAMES[day // 10 * 10]} {_ORDINAL_NAMES[day % 10]}"
-
-
-def _spoken_clock(hour: int, minute: int) -> str:
-    if (hour, minute) == (12, 0):
-        return "noon"
-    part = "in the morning" if hour < 12 else "in the afternoon" if hour < 18 else "in the evening"
-    name = _NUMBER_NAMES[hour % 12 or 12]
-    if minute == 0:
-        return f"{name} {part}"
-    if minute < 10:
-        return f"{name} oh {_NUMBER_NAMES[minute]} {part}"
-    if minute in _NUMBER_NAMES:
-        return f"{name} {_NUMBER_NAMES[minute]} {part}"
-    tens = _TENS_NAMES[minute // 10 * 10]
-    return f"{name} {tens}{' ' + _NUMBER_NAMES[minute % 10] if minute % 10 else ''} {part}"

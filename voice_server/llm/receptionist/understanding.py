@@ -20,8 +20,9 @@ _CLAUSE = re.compile(
     r"[.!?;]+\s+|,\s+|\s+(?:and|but|so)\s+(?=(?:i|my|it|this|the|we|our|can|could)\b)", re.I
 )
 _OPENER = re.compile(
-    r"^\W*(?:(?:hi|hello|hey|yes|yeah|yep|oh|uh|um|well|so|okay|ok|good (?:morning|afternoon|evening)|"
-    r"there|please|actually|look|listen|and|no|"
+    r"^\W*(?:(?:hi|hello|hey|yes|yeah|yep|oh|uh|um|well|so|okay|ok|"
+    r"good (?:morning|afternoon|evening)|"
+    r"there(?!')|please|actually|look|listen|and|no|"
     r"i(?:'m| am)? (?:was )?(?:just )?calling (?:because|about|since|as|to say)(?: that)?|"
     r"i called (?:because|about)|the (?:problem|thing|issue) is(?: that)?|it'?s (?:that|about)|"
     r"basically|you see|you know)\b[\s,.!]*)+",
@@ -91,6 +92,8 @@ def understand(text: str, keys: str, memo: Memo, context: Context) -> Heard:
     name = _name(rest, memo) if not phone or phone.missing else names.introduced_name(rest)
     off_topic = count_off_topic(text)
     service = "" if off_topic > 1 else services.find_service(text)
+    emergency = services.find_emergency(text)
+    service = service or services.EMERGENCY_SERVICE.get(emergency, "")
     if memo.ask is Ask.SERVICE and not service and services.names_other(text):
         service = "other"
     return Heard(
@@ -103,7 +106,7 @@ def understand(text: str, keys: str, memo: Memo, context: Context) -> Heard:
         address=address,
         phone=phone,
         when=when,
-        emergency=services.find_emergency(text),
+        emergency=emergency,
         urgent=services.is_urgent(text),
         is_off_topic=bool(off_topic) and not service,
     )
@@ -151,8 +154,12 @@ def _when(text: str, memo: Memo, context: Context) -> When | None:
 
 def _name(text: str, memo: Memo) -> str:
     if memo.ask is Ask.SPELLING:
-        return names.spelled_name(text) or names.introduced_name(text) or names.bare_name(text)
-    introduced = names.introduced_name(text)
+        return (
+            names.spelled_name(text)
+            or names.introduced_name(text, asked=True)
+            or names.bare_name(text)
+        )
+    introduced = names.introduced_name(text, asked=memo.ask is Ask.NAME)
     if memo.ask is not Ask.NAME:
         return introduced
     if names.spells(text):
