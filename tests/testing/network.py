@@ -141,12 +141,15 @@ class Network:
                 WebSocketRoute("/media", self.media),
             ]
         )
-        config = uvicorn.Config(app, port=0, log_config=None, ws="websockets-sansio", lifespan="off")
+        config = uvicorn.Config(
+            app, port=0, log_config=None, ws="websockets-sansio", lifespan="off"
+        )
         server = uvicorn.Server(config)
         task = asyncio.create_task(server.serve())
-        while not server.started:
+        while not server.started:  # noqa: ASYNC110 - uvicorn tells nobody
             await asyncio.sleep(0.001)
-        self.address = "127.0.0.1:%d" % server.servers[0].sockets[0].getsockname()[1]
+        host, port = server.servers[0].sockets[0].getsockname()
+        self.address = f"{host}:{port}"
         try:
             yield self
         finally:

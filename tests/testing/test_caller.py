@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 from tests.testing.network import tone
@@ -18,6 +21,7 @@ from voice_server.testing import (
     wav,
 )
 from voice_server.testing.caller import AUDIBLE, COMFORT
+from voice_server.testing.report import spurts
 
 VOICE = tone(10_000)
 AGENT = tone(20)
@@ -225,3 +229,20 @@ def test_a_script_that_cannot_be_spoken_is_refused_with_the_turn_s_number(
 def test_a_corpus_sidecar_with_odd_turns_still_plays(recording):
     sidecar(recording, '{"turns": [{"channel": 1, "start": 90, "end": 95, "text": "x"}]}')
     assert isinstance(caller_for(recording), WavCaller)
+
+
+def shared_calls() -> Path:
+    home = os.environ.get("VOICE_SERVER_SHARED")
+    folder = Path(home) if home else Path(__file__).parents[3] / "shared"
+    return folder / "data" / "calls"
+
+
+@pytest.mark.shared
+def test_every_real_recording_can_be_played():
+    recordings = sorted(shared_calls().glob("*.wav"))
+    if not recordings:
+        pytest.skip("no shared recordings; set VOICE_SERVER_SHARED to their folder")
+    for recording in recordings:
+        caller = caller_for(recording)
+        said = [caller.move(COMFORT, now).mulaw for now in range(20, 30_000, 20)]
+        assert spurts(b"".join(said)), recording.name

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -133,7 +134,7 @@ def test_audio_is_conserved_and_marks_return_once_in_order_and_never_early(steps
     assert all(back >= due for (_, back), (_, due) in zip(returned, set_marks, strict=True))
     assert line.take_marks(end + 10_000) == []
     silences = line.heard(0, end)
-    for (_, finish), (begin, _) in zip(line.segments, line.segments[1:], strict=False):
+    for (_, finish), (begin, _) in pairwise(line.segments):
         assert set(silences[finish:begin]) <= {0xFF}
 
 

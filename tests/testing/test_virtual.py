@@ -231,9 +231,7 @@ def test_a_round_trip_over_loopback_takes_no_virtual_time(size):
 
 def test_dual_stack_listeners_are_recognised():
     async def main():
-        listener = socket.create_server(
-            ("::", 0), family=socket.AF_INET6, dualstack_ipv6=True
-        )
+        listener = socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True)
         server = await asyncio.start_server(echo, sock=listener)
         seen = []
         async with server:

@@ -55,8 +55,9 @@ def exchange(pages, *sends):
         async with Network(**pages).up() as network:
             route = Route({"voice.example.com": network.address})
             async with WebhookClient(TOKEN, route) as client:
-                answers = [await client.send(PUBLIC + path, form, **how)
-                           for path, form, how in sends]
+                answers = [
+                    await client.send(PUBLIC + path, form, **how) for path, form, how in sends
+                ]
         return network, answers
 
     return run(main())
