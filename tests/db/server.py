@@ -9,6 +9,8 @@ import asyncio
 import atexit
 import functools
 import itertools
+import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -27,16 +29,19 @@ _numbers = itertools.count(1)
 @functools.cache
 def shared_server() -> EmbeddedPostgres:
     """The server of this test process; it ends with it."""
-    home = tempfile.TemporaryDirectory(prefix="pg-")
-    server = EmbeddedPostgres(_reachable(Path(home.name)), options=_FAST).start()
+    home = tempfile.TemporaryDirectory(prefix="pg-", dir=_fastest_disk())
+    Path(home.name).chmod(0o755)  # as root, the server runs as another user
+    server = EmbeddedPostgres(Path(home.name), options=_FAST).start()
     atexit.register(home.cleanup)
     atexit.register(server.stop)
     return server
 
 
-def _reachable(folder: Path) -> Path:
-    folder.chmod(0o755)
-    return folder
+def _fastest_disk() -> str | None:
+    """Memory where there is enough: making a database takes 20 ms there, on a disk 300."""
+    memory = "/dev/shm"
+    roomy = os.path.isdir(memory) and shutil.disk_usage(memory).free > 2 * 1024**3
+    return memory if roomy and os.access(memory, os.W_OK) else None
 
 
 def in_database(dsn: str, name: str) -> str:

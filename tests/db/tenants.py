@@ -77,7 +77,9 @@ def ended(call_id: str = "call-1", user_id: str = ANNA, **changes: Any) -> Sessi
     return SessionEnded(**(facts | changes))
 
 
-def line(sequence: int, speaker: str, text: str, call_id: str = "call-1", **changes: Any) -> LineSaid:
+def line(
+    sequence: int, speaker: str, text: str, call_id: str = "call-1", **changes: Any
+) -> LineSaid:
     facts: dict[str, Any] = {
         "call_id": call_id,
         "sequence": sequence,

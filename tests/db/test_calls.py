@@ -11,7 +11,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from db import Pool, PostgresCallRecords, PostgresCallStore, RowRejected, StoreUnavailable, open_pool
+from db import (
+    Pool,
+    PostgresCallRecords,
+    PostgresCallStore,
+    RowRejected,
+    StoreUnavailable,
+    open_pool,
+)
 from db.calls import instant
 from db.rows import CallRow, StatusChanged, TurnMeasured
 from tests.db.server import execute, fetch

@@ -213,7 +213,9 @@ async def test_an_agents_number_must_belong_to_the_agents_owner(database: str) -
         )
 
 
-@pytest.mark.parametrize("number", ["12025550100", "+0123456789", "+1 202", "", "+1202555010012345"])
+@pytest.mark.parametrize(
+    "number", ["12025550100", "+0123456789", "+1 202", "", "+1202555010012345"]
+)
 async def test_only_e164_numbers_can_be_owned(database: str, number: str) -> None:
     with pytest.raises(asyncpg.CheckViolationError):
         await execute(
