@@ -81,9 +81,9 @@ class Timeline:
         self._order: deque[int] = deque()
 
     @property
-    def raised(self) -> frozenset[str]:
-        """Names of the indicators that have held so far."""
-        return frozenset(self._raised)
+    def remembered(self) -> int:
+        """How many runs of words are kept to recognise a script; at most 2,048."""
+        return len(self._shingles)
 
     def agent_spoke(self, utterance: Utterance) -> None:
         """Take what our side said: it only sets the scene for what the caller does next."""

@@ -99,12 +99,12 @@ PHRASES: tuple[Phrase, ...] = tuple(
          r"(?:department|division|unit|team|bureau|prevention|desk)"),
         ("safe_account", _T.PAYMENT, "impersonation", 0.85,
          r"(?:safe|holding|safekeeping) account|"
-         r"(?:transfer|move|moving|send|put) .. (?:money|funds|savings|it|them|balance) .. "
+         r"(?:transfer|move|moving) .. (?:money|funds|savings|it|them|balance) .. "
          r"(?:safe|safekeeping|federal|protected|government|locker)"),
         ("transfer_now", _T.PAYMENT, "impersonation", 0.6,
          r"(?:transfer|wire|deposit|send) .. (?:rm|dollars?|money|funds|fee|it) .. "
          r"(?:now|immediately|within|today|right away)|"
-         r"(?:just|please|must) (?:transfer|deposit|wire|remit) .. to"),
+         r"(?:just|must|immediately) (?:transfer|deposit|wire|remit) .. to"),
         ("order_placed", _T.ALARM, "refund", 0.5,
          r"(?:order|purchase|iphone|macbook|laptop|airpods) .. (?:placed|made|ordered|charged|"
          r"shipped|attempted) .. your|your (?:amazon|paypal|ebay|apple) account|"
@@ -133,7 +133,7 @@ PHRASES: tuple[Phrase, ...] = tuple(
         # secrets asked for
         ("one_time_code", _T.CREDENTIALS, "impersonation", 0.65,
          r"(?:read|give|giving|tell|share|send|provide|need|repeat|confirm|want) .. (?:otp|"
-         r"tac|(?:tac|otp|1 time|verification|security|authentication|authori[sz]ation|login|"
+         r"o t p|tac|(?:tac|otp|1 time|verification|security|authentication|authori[sz]ation|login|"
          r"access|\d+ digit) (?:code|codes|password|passcode|pin)|6 digits?)"),
         ("code_just_sent", _T.CREDENTIALS, "impersonation", 0.5,
          r"(?:code|otp|tac|pin) .. (?:you just|you received|youll receive|you will receive|"
@@ -264,8 +264,9 @@ PHRASES: tuple[Phrase, ...] = tuple(
          r"programme|scheme|bot|group)"),
         # how the money should travel
         ("gift_card_payment", _T.PAYMENT, "", 0.85,
-         r"(?:buy|purchase|get|pay|paid|payment|scratch|read|go|store|using|need|send|through) .. "
-         r"(?:gift|google play|itunes|steam|prepaid|ebay|target|vanilla|apple) (?:gift )?cards?|"
+         r"(?:buy|purchase|scratch|pick up|need you to get|pay (?:with|in|by|using|through)|"
+         r"payment (?:with|in|by|through)) .. (?:gift|google play|itunes|steam|prepaid|ebay|"
+         r"target|vanilla|apple) (?:gift )?cards?|"
          r"scratch .. (?:card|back|off|code)|(?:numbers?|code|codes) .. back of the cards?"),
         ("gift_card", _T.PAYMENT, "", 0.45,
          r"gift cards?|(?:google play|itunes|steam|prepaid debit) cards?|money ?pak|green ?dot"),

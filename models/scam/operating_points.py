@@ -27,4 +27,4 @@ FUSION = Fusion(
     behaviour_slope=1.0,
     behaviour_limit=1.5,
 )
-BANDS = Bands(low=0.15, medium=0.35, high=0.6, critical=0.85, margin=0.08)
+BANDS = Bands(low=0.15, medium=0.35, high=0.6, critical=0.9, margin=0.08)

@@ -1,0 +1,169 @@
+"""Training on a small corpus: what is taught, that it learns, and that it is repeatable."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from detectors.classifier import Classifier, Memory
+from detectors.detector import ScamModel
+from models.scam.corpus import (
+    LICENCES,
+    UTTERANCE_WORDS,
+    Conversation,
+    Turn,
+    cut_text,
+    cut_words,
+    read_conversations,
+    trainable,
+    views,
+)
+from models.scam.export import to_onnx
+from models.scam.fit import inverse_document_frequencies
+from models.scam.manifest import read_manifest, read_model
+from models.scam.train import manifest_of, sources_of, train
+from tests.models import corpora
+from voice_server.cli.train import command
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return corpora.write(tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def talks(folder: Path) -> list[Conversation]:
+    return read_conversations(folder / "train.jsonl")
+
+
+def ignore(share: float) -> None:
+    assert 0 <= share <= 1
+
+
+def margin(classifier: Classifier, text: str) -> float:
+    (reading,) = classifier.read([Memory().step(text.split())])
+    return reading.margin
+
+
+def test_only_licensed_sources_are_taught(talks: list[Conversation]) -> None:
+    assert {talk.source for talk in trainable(talks)} == {"ncsu_robocall", "bothbosu", "botbots"}
+    assert not {"switchboard", "paired_yt", "personal_calls", "syn_misc"} & LICENCES.keys()
+
+
+def test_sources_are_counted(talks: list[Conversation]) -> None:
+    counts = {source.name: (source.scam, source.benign) for source in sources_of(talks)}
+    assert counts == {"bothbosu": (8, 8), "botbots": (0, 8), "ncsu_robocall": (8, 0)}
+
+
+def test_the_victims_words_are_no_example_of_a_scam() -> None:
+    turns = (Turn("caller", "pay now"), Turn("callee", "oh no"))
+    scam = Conversation("1", "bothbosu", "scam", "1", turns)
+    benign = Conversation("2", "bothbosu", "benign", "2", turns)
+    heard = [view.utterances for view in views(scam)]
+    assert heard == [(("pay", "now"), ("oh", "no")), (("pay", "now"),)]
+    assert len(list(views(benign))) == 3
+    assert list(views(Conversation("3", "sgd", "benign", "3", ()))) == []
+
+
+def test_text_and_words_are_cut_at_the_same_places() -> None:
+    text = "Hello, there! " * 15
+    cuts = list(cut_words(text))
+    assert [len(words) for words in cuts] == [UTTERANCE_WORDS, UTTERANCE_WORDS, 6]
+    assert list(cut_text(text))[2] == "Hello, there! Hello, there! Hello, there"
+    assert list(cut_text("")) == list(cut_words("")) == []
+
+
+def test_a_feature_of_one_cluster_alone_counts_nothing(talks: list[Conversation]) -> None:
+    lonely = Conversation("9", "sgd", "benign", "9", (Turn("customer", "zebra"),))
+    idf = inverse_document_frequencies(list(views(lonely)))
+    assert not idf.any()
+    known = inverse_document_frequencies([view for talk in talks for view in views(talk)])
+    assert (known >= 0).all()
+    assert known.any()
+
+
+def test_the_model_learns_and_is_the_same_each_time(talks: list[Conversation]) -> None:
+    weights = train(talks, seed=3, progress=ignore)
+    content = to_onnx(weights)
+    assert content == to_onnx(train(talks, seed=3, progress=ignore))
+    classifier = Classifier(content)
+    for scam, benign in zip(corpora.SCAM, corpora.BENIGN, strict=True):
+        assert margin(classifier, scam) > margin(classifier, benign) + 0.5
+
+
+def test_the_exported_model_computes_what_was_fitted(talks: list[Conversation]) -> None:
+    weights = train(talks, seed=3, progress=ignore)
+    step = Memory().step("there is a warrant for your arrest".split())
+    value = weights.idf[step.features] * step.after
+    expected = value @ weights.weight[step.features]
+    expected = expected / np.sqrt(np.square(value).sum() + weights.damping) + weights.bias
+    (reading,) = Classifier(to_onnx(weights)).read([step])
+    assert reading.margin == pytest.approx(float(expected), abs=1e-4)
+
+
+def test_training_without_one_label_is_refused(talks: list[Conversation]) -> None:
+    with pytest.raises(ValueError, match="scam and benign"):
+        train([talk for talk in talks if talk.is_scam], seed=1, progress=ignore)
+
+
+def test_a_source_can_be_left_out(talks: list[Conversation]) -> None:
+    kept = train(talks, seed=1, progress=ignore, left_out="ncsu_robocall")
+    assert not np.array_equal(kept.weight, train(talks, seed=1, progress=ignore).weight)
+
+
+def test_the_manifest_carries_the_sources(talks: list[Conversation]) -> None:
+    manifest = manifest_of(b"content", seed=5, sources=sources_of(talks))
+    decoded = msgspec.json.decode(msgspec.json.encode(manifest), type=type(manifest))
+    assert decoded == manifest
+    assert manifest.seed == 5
+    assert [source.licence for source in manifest.sources] == [
+        LICENCES[name] for name in ("botbots", "bothbosu", "ncsu_robocall")
+    ]
+
+
+@pytest.mark.slow
+def test_the_command_writes_a_model_that_loads_and_its_figures(
+    folder: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    result = CliRunner().invoke(command, ["scam", "--data", str(folder), "--out", str(out)])
+    assert result.exit_code == 0, result.output
+    model = ScamModel.load(out)
+    assert model.version in result.output
+    report = (out / "EVALUATION.md").read_text(encoding="utf-8")
+    for title in ("Left-out sources", "Sources for evaluation only", "dev"):
+        assert f"## {title}" in report
+    assert "| switchboard | benign | 16 |" in report
+    assert read_model(read_manifest(out), out)
+
+
+def test_the_command_finds_the_corpus_folder_below(tmp_path: Path) -> None:
+    corpora.write(tmp_path / "data" / "corpus")
+    arguments = ["scam", "--data", str(tmp_path / "data"), "--out", str(tmp_path), "--no-evaluate"]
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 0, result.output
+    assert not (tmp_path / "EVALUATION.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no train.jsonl"),
+        ("{}\n", "not valid"),
+        (json.dumps(corpora.line("sgd", 1, False, ("caller", "hi"))) + "\n", "scam and benign"),
+    ],
+)
+def test_the_command_says_what_is_wrong_with_a_corpus(
+    tmp_path: Path, content: str | None, message: str
+) -> None:
+    if content is not None:
+        (tmp_path / "train.jsonl").write_text(content, encoding="utf-8")
+    result = CliRunner().invoke(command, ["scam", "--data", str(tmp_path), "--out", str(tmp_path)])
+    assert result.exit_code == 1
+    assert message in result.output
+    assert not (tmp_path / "model.onnx").exists()
