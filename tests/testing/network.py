@@ -95,6 +95,7 @@ class Network:
         self.headers: list[dict[str, str]] = []
         self.lines: list[Line] = []
         self.address = ""
+        self.public = PUBLIC  # what the server believes to be reached by
         self.validator = RequestValidator(TOKEN)
 
     @property
@@ -104,7 +105,9 @@ class Network:
     async def answer(self, request: Request) -> Response:
         form = {name: str(value) for name, value in (await request.form()).items()}
         page = request.path_params["page"]
-        url = PUBLIC + request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        url = (
+            self.public + request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        )
         signature = request.headers.get("x-twilio-signature", "")
         if not self.validator.validate(url, form, signature):
             self.forged.append(page)
@@ -118,7 +121,7 @@ class Network:
     async def media(self, socket: WebSocket) -> None:
         self.headers.append(dict(socket.headers))
         signature = socket.headers.get("x-twilio-signature", "")
-        url = PUBLIC.replace("https", "wss") + "/media"
+        url = self.public.replace("http", "ws", 1) + "/media"
         if not self.validator.validate(url, {}, signature):
             self.forged.append("media")
             await socket.close(1008)

@@ -125,6 +125,20 @@ def test_frames_come_every_20_ms_to_the_microsecond():
     assert gaps == {0.02}
 
 
+def test_a_development_server_is_called_at_its_own_address():
+    async def main():
+        async with network.up():
+            network.public = "http://" + network.address
+            stream = f'<Connect><Stream url="ws://{network.address}/media"/></Connect>'
+            network.pages["voice"] = f"<Response>{stream}</Response>"
+            caller = SilentCaller(1000)
+            return await Phone(network.public + "/voice", auth_token=TOKEN, caller=caller).call()
+
+    network = Network(speaks)
+    assert run(main()).agent_audio_ms == 1000
+    assert not network.forged
+
+
 def test_marks_come_back_when_their_audio_has_played():
     network = Network(speaks)
     report = call(network)

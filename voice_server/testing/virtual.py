@@ -34,8 +34,9 @@ _HOLD_LIMIT_S = 60.0
 class _JumpingSelector(selectors.DefaultSelector):
     """Polls, and moves the clock where an ordinary selector would sleep."""
 
-    def __init__(self) -> None:
+    def __init__(self, hold_limit_s: float) -> None:
         super().__init__()
+        self._hold_limit_s = hold_limit_s
         self.now = 0.0
         self.holds = 0
         self.traffic = Traffic()
@@ -55,7 +56,7 @@ class _JumpingSelector(selectors.DefaultSelector):
         if not self.holds:
             self._hold_limit_passed = False
         elif not self._hold_limit_passed:
-            if ready := super().select(_HOLD_LIMIT_S):
+            if ready := super().select(self._hold_limit_s):
                 return ready
             self._hold_limit_passed = True  # it hangs: let the timeouts around it fire
         if self.traffic.in_flight:
@@ -70,13 +71,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """An asyncio loop whose `time()` jumps to the next timer.
 
     Anything built on `loop.time`, `call_later`, `asyncio.sleep` and `asyncio.timeout` runs
-    in it unchanged; `time.monotonic` and `time.sleep` do not belong in such code. A hold
-    longer than 60 real seconds counts as a hang: time then goes on, so that the timeouts of
-    the code under test end it.
+    in it unchanged; `time.monotonic` and `time.sleep` do not belong in such code. When nothing
+    at all happens during `hold_limit_s` real seconds of a hold, that is a hang: time then goes
+    on, so that the timeouts of the code under test end it.
     """
 
-    def __init__(self) -> None:
-        self._jumping = _JumpingSelector()
+    def __init__(self, *, hold_limit_s: float = _HOLD_LIMIT_S) -> None:
+        self._jumping = _JumpingSelector(hold_limit_s)
         super().__init__(self._jumping)
 
     def time(self) -> float:
@@ -105,6 +106,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._take()  # after a submission that may fail, before any callback of the job
         future.add_done_callback(job.settle)
         return future
+
+    async def shutdown_default_executor(self, *args: Any, **kwargs: Any) -> None:
+        with self.hold():  # it waits for threads under a timeout of its own
+            await super().shutdown_default_executor(*args, **kwargs)
 
     def _make_socket_transport(self, sock: Any, *args: Any, **kwargs: Any) -> Any:
         # The one seam where asyncio hands over every connected stream socket.
