@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
@@ -39,6 +39,13 @@ def statement_cache_for(dsn: str) -> int:
     hosts = parts.netloc.rpartition("@")[2].split(",")
     ports += [host.rpartition(":")[2] for host in hosts if ":" in host]
     return 0 if str(TRANSACTION_POOLER_PORT) in ports else _CACHED_STATEMENTS
+
+
+def _is_lost(connection: Connection) -> bool:
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:  # closed and already taken back by the pool
+        return True
 
 
 class Pool:
@@ -97,7 +104,7 @@ class Pool:
         except (OSError, TimeoutError) as error:
             raise StoreUnavailable(f"the database was lost: {type(error).__name__}") from error
         except asyncpg.InterfaceError as error:
-            if connection.is_closed():
+            if _is_lost(connection):
                 raise StoreUnavailable("the connection to the database closed") from error
             raise
         finally:
@@ -118,11 +125,9 @@ class Pool:
             raise StoreUnavailable("the connection pool is closed") from error
 
     async def _release(self, connection: Connection) -> None:
-        try:
+        # The transaction is over either way; the pool drops a connection it cannot reset.
+        with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             await self._pool.release(connection, timeout=self._acquire_timeout_s)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            # The transaction is over either way; a connection that cannot be reset is dropped.
-            connection.terminate()
 
 
 async def open_pool(
