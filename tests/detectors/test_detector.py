@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -155,6 +156,34 @@ def test_a_very_long_segment_is_read_up_to_its_limit(model: ScamModel) -> None:
 def test_a_very_long_benign_call_never_alarms(detector: ScamDetector) -> None:
     for _ in range(200):
         assert detector.feed(conversation(*BOOKING)).severity.rank <= Severity.LOW.rank
+
+
+def operations(detector: ScamDetector, line: str) -> int:
+    """Count the calls made, Python's and C's, while one utterance is taken."""
+    counted = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal counted
+        counted += event in ("call", "c_call")
+
+    segments = conversation(line)
+    sys.setprofile(count)
+    try:
+        detector.feed(segments)
+    finally:
+        sys.setprofile(None)
+    return counted
+
+
+def test_an_utterance_costs_the_same_in_the_first_minute_and_in_the_last(
+    detector: ScamDetector,
+) -> None:
+    for line in (*ROBOCALL, *HARMLESS):
+        detector.feed(conversation(line))
+    early = operations(detector, HARMLESS[1])
+    for number in range(300):
+        detector.feed(conversation(f"{HARMLESS[number % len(HARMLESS)]} number{number}"))
+    assert operations(detector, HARMLESS[1]) <= 1.05 * early
 
 
 def test_evidence_stays_bounded(detector: ScamDetector) -> None:
