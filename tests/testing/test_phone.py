@@ -318,6 +318,24 @@ def test_a_stream_that_cannot_open_is_reported_and_the_call_goes_on(stream, code
     assert (form["StreamEvent"], form["StreamError"]) == ("stream-error", code)
 
 
+def test_a_server_without_tls_behind_a_wss_url_is_reported():
+    async def main():
+        async with network.up():
+            stream = f'<Connect><Stream url="wss://{network.address}/media"/></Connect>'
+            network.pages["voice"] = f"<Response>{stream}</Response>"
+            return await phone(network).call()
+
+    network = Network()
+    assert run(main()).errors[0].startswith("31910")
+
+
+def test_a_malformed_url_fails_the_whole_document():
+    network = Network(voice="<Response><Say>Hi</Say><Redirect>http://[</Redirect></Response>")
+    report = call(network)
+    assert (report.status, report.ended_by) == ("failed", "carrier")
+    assert report.errors[0].startswith("11100")
+
+
 def test_stream_callbacks_tell_of_its_life_in_iso_time():
     callback = ' statusCallback="https://voice.example.com/stream"'
     network = Network(voice=connect(stream=callback))

@@ -76,6 +76,8 @@ def test_names_are_case_sensitive_and_unknown_verbs_are_skipped():
         ("url='https://h.example/m'", "https://h.example/m", 31922),
         ("url='wss://h.example/m?a=b'", "wss://h.example/m?a=b", 31920),
         ("url='wss:///m'", "wss:///m", 31923),
+        ("url='wss://h.example:99999/m'", "wss://h.example:99999/m", 31923),
+        ("url='wss://h.example:x/m'", "wss://h.example:x/m", 31923),
         ("url='wss://h.example/m' track='both_tracks'", "wss://h.example/m", 31941),
     ],
 )
@@ -109,6 +111,7 @@ def test_connect_without_a_stream_is_not_known():
         (b"", "application/xml", 12100),
         (b"{}", "application/json", 12300),
         (b"<Response/>", "", 12300),
+        (b"<Response><Redirect>http://[</Redirect></Response>", "text/xml", 11100),
         (b"<Response>" + b" " * 65536 + b"</Response>", "text/xml", 11750),
     ],
 )

@@ -102,3 +102,13 @@ def test_cookies_are_kept_for_the_call():
     page.set_cookie("call", "7", domain=None)
     _, answers = exchange({"voice": page}, ("/voice", {}, {}), ("/voice", {}, {}))
     assert [answer.status for answer in answers] == [200, 200]
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://h:port/x", "ftp://h/x", "nonsense"])
+def test_urls_that_cannot_be_requested_are_http_errors(url):
+    async def main():
+        async with WebhookClient(TOKEN, Route()) as client:
+            await client.send(url, {})
+
+    with pytest.raises(httpx.HTTPError):
+        run(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -42,6 +43,8 @@ async def shake_hands(
         raise twiml.TwimlError(31920, f"31920: handshake refused ({error})") from None
     except TimeoutError:
         raise twiml.TwimlError(31901, "31901: no response to the handshake") from None
+    except ssl.SSLError as error:
+        raise twiml.TwimlError(31910, f"31910: TLS failed ({error.reason})") from None
     except OSError as error:
         raise twiml.TwimlError(31902, f"31902: {type(error).__name__}") from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TypeAlias
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 from xml.etree import ElementTree
 
 import msgspec
@@ -114,7 +114,10 @@ def parse(body: bytes, base_url: str) -> Document:
     verbs: list[Verb] = []
     warnings: list[str] = []
     for element in root:
-        verb = _verb(element, base_url)
+        try:
+            verb = _verb(element, base_url)
+        except ValueError:
+            raise TwimlError(11100, f"11100: <{element.tag}> holds a malformed URL") from None
         if verb is None:
             warnings.append(f"12200: <{element.tag}> is not a verb this phone knows; skipped")
         else:
@@ -186,7 +189,7 @@ def _complaint(
     url: str, stream: ElementTree.Element, parameters: dict[str, str]
 ) -> tuple[int, str] | None:
     parts = urlsplit(url)
-    if not parts.hostname:
+    if not parts.hostname or not _has_valid_port(parts):
         return 31923, "malformed URL"
     if parts.scheme != "wss" and not (parts.scheme == "ws" and is_loopback(parts.hostname)):
         return 31922, "scheme other than wss"
@@ -197,6 +200,13 @@ def _complaint(
     if any(len(name) + len(value) >= _PARAMETER_LIMIT for name, value in parameters.items()):
         return 12200, "a <Parameter> of 500 characters or more"
     return None
+
+
+def _has_valid_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

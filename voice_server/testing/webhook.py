@@ -98,6 +98,12 @@ class WebhookClient:
         self, url: str, form: Form, *, method: str = "POST", signing: Signing = Signing.CORRECT
     ) -> Answer:
         """Request a URL, following redirects. Raises httpx.HTTPError."""
+        try:
+            return await self._follow(url, form, method, signing)
+        except (httpx.InvalidURL, ValueError):
+            raise httpx.UnsupportedProtocol("11100: malformed URL") from None
+
+    async def _follow(self, url: str, form: Form, method: str, signing: Signing) -> Answer:
         for _ in range(_REDIRECT_LIMIT + 1):
             url = urldefrag(url).url
             if method == "GET" and form:
