@@ -22,7 +22,6 @@ from voice_server.call import Rate
 from voice_server.desk import FrontDesk
 from voice_server.llm.receptionist import Receptionist
 from voice_server.mirror.local import LocalMirror
-from voice_server.orders.book import DatabaseOrderBook
 from voice_server.orders.toolbox import OrderToolbox
 from voice_server.runtime.agents import policy_for
 from voice_server.runtime.driver import Services
@@ -103,7 +102,9 @@ async def open_server(
             language_model=Receptionist(can_transfer=bool(settings.human_number)),
             text_to_speech=engines.text_to_speech,
             risk=shield,
-            toolbox=OrderToolbox(patient(DatabaseOrderBook(db.PostgresOrders(pool)))),
+            toolbox=OrderToolbox(
+                patient(db.PostgresOrders(pool)), patient(db.PostgresMessages(pool))
+            ),
             mirror=mirror,
         )
         directory = patient(db.PostgresAgentDirectory(pool))

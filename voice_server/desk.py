@@ -81,17 +81,22 @@ class FrontDesk:
         return len(self._admitted) + len(self._live)
 
     @property
+    def runs(self) -> frozenset[asyncio.Task[None]]:
+        """The tasks of the live calls, named by call id; done when all of a call is done."""
+        return frozenset(self._runs)
+
+    @property
     def draining(self) -> bool:
         """No call is taken any more."""
         return self._draining
 
     async def admit(self, ringing: Ringing) -> CallId:
         """Take a new call; raises `Refused`."""
-        if self._draining or self.live >= self._settings.max_calls:
-            raise Refused("all lines are busy; the call may be tried again", status=503)
+        self._check_room()
         agent = await self._directory.for_number(ringing.called_number)
         if agent is None:
             raise Refused("no active agent answers this number", status=404)
+        self._check_room()  # others may have come in meanwhile
         now = self._wall_clock()
         facts = CallFacts(
             call_id=f"call-{secrets.token_hex(10)}",
@@ -123,6 +128,10 @@ class FrontDesk:
         )
         self._metrics.calls_admitted.inc()
         return facts.call_id
+
+    def _check_room(self) -> None:
+        if self._draining or self.live >= self._settings.max_calls:
+            raise Refused("all lines are busy; the call may be tried again", status=503)
 
     def connect(self, call_id: CallId, line: PhoneLine) -> Driver:
         """The media stream of an admitted call is open; raises `Refused`."""

@@ -36,7 +36,7 @@ async def serving(server: Server) -> AsyncIterator[str]:
         ws="websockets-sansio",
         ws_per_message_deflate=False,  # the carrier offers none, and voice does not shrink
         ws_ping_interval=None,  # frames come every 20 ms; their absence says more than a pong's
-        ws_max_size=1 << 20,
+        ws_max_size=1 << 17,
         lifespan="off",
         access_log=False,
         log_config=None,

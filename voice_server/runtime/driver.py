@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any, TypeAlias, assert_never
+from typing import Any, Protocol, TypeAlias, assert_never
 
 import msgspec
 
@@ -31,7 +31,6 @@ from voice_server.ports import (
     VoiceActivity,
 )
 from voice_server.runtime.bookkeeper import Bookkeeper
-from voice_server.runtime.journal import JournalWriter
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +54,18 @@ class Services(msgspec.Struct, frozen=True):
 _Effect: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
+class CallLog(Protocol):
+    """Takes note of everything that happens to a call; `JournalWriter` is one."""
+
+    @property
+    def name(self) -> str:
+        """Where the log can be found, "" if nowhere."""
+
+    def append(self, now: int, event: e.Event, commands: Sequence[c.Command]) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class _Failure(msgspec.Struct):
     error: object = None
 
@@ -72,7 +83,7 @@ class Driver:
         services: Services,
         line: PhoneLine,
         books: Bookkeeper,
-        journal: JournalWriter | None,
+        journal: CallLog | None,
     ) -> None:
         self.call = call
         self.facts = facts
@@ -204,7 +215,7 @@ class Driver:
             case c.Publish(state=state):
                 self._services.mirror.put(self.facts.call_id, state)
             case c.HangUp():
-                journal = str(self._journal.path) if self._journal is not None else ""
+                journal = self._journal.name if self._journal is not None else ""
                 self._books.ended(
                     self.call, answered_at=self._answered_at, now=self._now, journal=journal
                 )

@@ -114,6 +114,11 @@ class JournalWriter:
         _frame(self._pending, header)
         self._now = 0
 
+    @property
+    def name(self) -> str:
+        """Where the journal lies."""
+        return str(self.path)
+
     def append(self, now: int, event: e.Event, commands: Sequence[c.Command]) -> None:
         """Note an event and its commands; a line of the transcript makes a sync point."""
         kept = event if self._media else _without_audio(event)

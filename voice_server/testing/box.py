@@ -77,8 +77,8 @@ class Box:
 
     async def result(self, call_id: str) -> CallResult:
         """The result of a call that is over, once its rows are in the database."""
-        while any(run.get_name() == call_id for run in self.server.desk.runs):
-            await asyncio.sleep(0.005)
+        if runs := [run for run in self.server.desk.runs if run.get_name() == call_id]:
+            await asyncio.wait(runs)
         async with asyncio.timeout(30):
             await self.server.outbox.flush()
         records = db.PostgresCallRecords(self.server.pool)
