@@ -170,6 +170,4 @@ class Conversation:
                 self.said.append(" ".join(filter(None, spoken)))
                 return self.last, end.note
             result = self._run(wanted.name, wanted.arguments)
-            self.history.append(
-                ToolUsed(wanted.request_id, wanted.name, wanted.arguments, result)
-            )
+            self.history.append(ToolUsed(wanted.request_id, wanted.name, wanted.arguments, result))

@@ -37,7 +37,13 @@ def test_spoken_digits_are_collected(text: str, runs: list[str]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["I want to book for tomorrow", "this is for my mother", "oh no", "I ate too much", "to you too"],
+    [
+        "I want to book for tomorrow",
+        "this is for my mother",
+        "oh no",
+        "I ate too much",
+        "to you too",
+    ],
 )
 def test_homophones_are_words_where_no_digits_are_expected(text: str) -> None:
     assert numbers.digit_runs(text, expected=False) == []
@@ -77,7 +83,8 @@ def test_a_phone_number_is_found_beside_other_numbers(text: str, number: str) ->
 
 
 @pytest.mark.parametrize(
-    "text", ["tomorrow at ten thirty", "12 Oak Street", "in two hours", "I have three bathrooms", ""]
+    "text",
+    ["tomorrow at ten thirty", "12 Oak Street", "in two hours", "I have three bathrooms", ""],
 )
 def test_other_numbers_are_no_phone_numbers(text: str) -> None:
     assert numbers.find_phone(text, "US", expected=False) is None
@@ -161,7 +168,9 @@ def test_only_e164_can_be_called_back(number: str, dialable: bool) -> None:
         ((), "US"),
     ],
 )
-def test_the_country_comes_from_the_line_called(given_numbers: tuple[str, ...], region: str) -> None:
+def test_the_country_comes_from_the_line_called(
+    given_numbers: tuple[str, ...], region: str
+) -> None:
     assert numbers.region_of(*given_numbers) == region
 
 

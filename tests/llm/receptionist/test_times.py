@@ -14,7 +14,7 @@ SUNDAY = datetime(2026, 11, 22, 12, 0, tzinfo=NEW_YORK)
 
 
 def at(text: str) -> int:
-    """"23 10:00" in November 2026, or "12-01 10:00"."""
+    """ "23 10:00" in November 2026, or "12-01 10:00"."""
     day, clock = text.split()
     month, day = day.split("-") if "-" in day else ("11", day)
     hour, minute = clock.split(":")
@@ -120,7 +120,14 @@ def test_the_hour_joins_the_day_given_before(day: str, text: str, instant: str) 
 
 @pytest.mark.parametrize(
     "text",
-    ["as soon as possible", "ASAP", "right away", "now", "immediately please", "as soon as you can"],
+    [
+        "as soon as possible",
+        "ASAP",
+        "right away",
+        "now",
+        "immediately please",
+        "as soon as you can",
+    ],
 )
 def test_soon_is_soon(text: str) -> None:
     when = times.find_time(text, SUNDAY, asked=True)
@@ -128,7 +135,9 @@ def test_soon_is_soon(text: str) -> None:
     assert when.soon
 
 
-@pytest.mark.parametrize("text", ["any time", "whenever", "I don't care", "I'm flexible", "next week"])
+@pytest.mark.parametrize(
+    "text", ["any time", "whenever", "I don't care", "I'm flexible", "next week"]
+)
 def test_a_loose_answer_keeps_the_callers_words(text: str) -> None:
     when = times.find_time(text, SUNDAY, asked=True)
     assert when is not None

@@ -46,7 +46,7 @@ _PATTERNS: dict[Intent, str] = {
     Intent.NO: r"no|nope|nah|not (?:right|correct|quite|really|that|exactly)|wrong|incorrect|"
     r"negative|isn'?t (?:right|correct)|that'?s not|it'?s not|no way|neither|not at all|"
     r"don'?t|do not",
-    Intent.GOODBYE: r"good ?bye|bye|bye bye|see you|have a (?:good|nice|great|lovely) \w+|"
+    Intent.GOODBYE: r"good[ -]?bye|bye|bye[ -]bye|see you|have a (?:good|nice|great|lovely) \w+|"
     r"that'?s all|that is all|that'?s it(?: for)?|nothing else|hang up|talk to you later|"
     r"take care|i'?m done|have to go|gotta go",
     Intent.HUMAN: r"(?:a |an |real |actual |live |another |your )*(?:human|person|operator|"

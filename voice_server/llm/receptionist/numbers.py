@@ -227,13 +227,12 @@ def spelled_reference(reference: str) -> str:
 def said_reference(text: str) -> str:
     """An order number as spoken or written: "seven f three k nine q" → "7F3K9Q", "" if none."""
     found = ""
-    words = [word for word in re.findall(r"[a-z]+|\d+", text.lower()) if word != "ord"]
+    words = [word for word in re.findall(r"[a-z']+|\d+", text.lower()) if word != "ord"]
     for at, word in enumerate(words):
         digits, _ = _digits_at(words, at, inside=False)
         if word.isdigit() or len(word) == 1 or (digits and len(digits) == 1):
             found += (digits or word).upper()
-        elif re.fullmatch(r"(?=.*\d)\w{4,}", word) or word in {"and", "the", "is", "it", "s"}:
-            continue
         elif len(found) >= _REFERENCE_MIN:
             break
+    found = found.removeprefix("ORD")
     return found if len(found) >= _REFERENCE_MIN else ""

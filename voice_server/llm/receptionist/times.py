@@ -42,7 +42,8 @@ _CLOCK = re.compile(
     rf"for|not)\s+)?(?:(?P<rel>half past|quarter past|quarter after|quarter to|quarter of|"
     rf"half)\s+)?"
     rf"(?P<hour>{_HOUR})(?:[:. ](?P<min>{_MINUTES})\b)?\s*"
-    rf"(?P<mark>o'?clock|{_HALF_DAY})?\s*(?P<half>{_HALF_DAY})?(?![\w/-])",
+    rf"(?P<mark>o'?clock|{_HALF_DAY}|in the (?:morning|afternoon|evening)|at night)?\s*"
+    rf"(?P<half>{_HALF_DAY})?(?![\w/-])",
     re.IGNORECASE,
 )
 _NOON = re.compile(r"\b(?:noon|midday|mid day|lunch ?time)\b", re.IGNORECASE)
@@ -62,6 +63,7 @@ _ANY = re.compile(
     r"no preference|up to you|flexible|you (?:decide|choose|pick)|either|anything works)\b",
     re.IGNORECASE,
 )
+_NEAR_DAY = re.compile(r"\b(?:today|tomorrow|tonight)\b", re.IGNORECASE)
 _DAY_AFTER = re.compile(r"\b(?:the )?day after tomorrow\b", re.IGNORECASE)
 _PART = re.compile(
     r"\b(?:(?P<early>early|first thing|late)\s+(?:in the |on )?)?"
@@ -111,6 +113,7 @@ class Clock(msgspec.Struct, frozen=True):
     hour: int
     minute: int
     exact: bool  # said as a time of day, not as "afternoon"
+    fixed: bool = True  # the half of the day is certain
 
 
 @lru_cache(maxsize=256)
@@ -145,7 +148,7 @@ def find_time(text: str, now: datetime, *, asked: bool, day: str = "") -> When |
         return _loose(text, asked=asked, day=day, now=now)
     if on is None and day:
         on = _find_day(day, now.date())
-        text = f"{day} {time_words(text)}"
+        text = f"{_day_words(day)} {_said(text)}"
     if on is None and clock is not None and not clock.exact and not asked:
         return None  # "this morning the sink broke" is not a wish
     if clock is None:
@@ -154,14 +157,15 @@ def find_time(text: str, now: datetime, *, asked: bool, day: str = "") -> When |
             if not _ANY.search(text)
             else _on_day(text, on, now)
         )
-    return _exact(text, on, clock, now)
+    when = _exact(text, on, clock, now)
+    return when if when.at or asked else None
 
 
 def _exact(text: str, on: date | None, clock: Clock, now: datetime) -> When:
     moment = datetime.combine(on or now.date(), time(clock.hour, clock.minute), now.tzinfo)
     if moment < now:
         later = moment + timedelta(hours=12)
-        if on == now.date() and clock.hour < 12 and later.date() == on and later > now:
+        if on == now.date() and not clock.fixed and later.date() == on and later > now:
             moment = later
         elif on is None:
             moment += timedelta(days=1)
@@ -182,7 +186,7 @@ def _loose(text: str, *, asked: bool, day: str, now: datetime) -> When | None:
         return When(time_words(text), soon=True)
     if asked and _ANY.search(text):
         if day:
-            return _on_day(f"{day} {time_words(text)}", _find_day(day, now.date()), now)
+            return _on_day(f"{_day_words(day)} {_said(text)}", _find_day(day, now.date()), now)
         return When(time_words(text))
     week = _WEEKS.search(text)
     if week:
@@ -217,6 +221,15 @@ def _find_day(text: str, today: date) -> date | None:
     if re.search(r"\b(?:today|tonight|this (?:morning|afternoon|evening))\b", low):
         return today
     return _weekday(low, today) or _calendar_day(low, today)
+
+
+def _day_words(text: str) -> str:
+    """The words that name the day: "Friday at two" → "Friday"."""
+    for pattern in (_DAY_AFTER, _NEAR_DAY, _MONTH_DAY, _DAY_OF_MONTH, _WEEKDAY):
+        match = pattern.search(text)
+        if match:
+            return match.group()
+    return text
 
 
 def _weekday(low: str, today: date) -> date | None:
@@ -260,7 +273,7 @@ def _next_date(today: date, month: int, day: int) -> date | None:
 
 
 def _ordinal(words: str) -> int:
-    parts = words.replace("-", " ").split()
+    parts = words.replace("-", " ").removeprefix("the ").split()
     if not parts:
         return 0
     digits = re.match(r"(\d{1,2})(?:st|nd|rd|th)?$", parts[0])
@@ -307,9 +320,14 @@ def _clock(
     hour, _ = small_number([match.group("hour").lower()])
     minute = _minute(match.group("min") or "")
     hour, minute = _shift(hour, minute, (match.group("rel") or "").lower())
-    half = f"{match.group('mark') or ''}{match.group('half') or ''}".lower().replace(" ", "")
+    said = f"{match.group('mark') or ''} {match.group('half') or ''}".lower()
+    marker = re.search(r"\b([ap])\.? ?m\b", said)
+    half = marker.group(1) if marker else ""
+    fixed = hour > 12 or part is not None or bool(half)
     hour = _hour_of_day(hour, half, part)
-    return Clock(hour, minute, exact=True) if 0 <= hour <= 23 and minute < 60 else None
+    if not 0 <= hour <= 23 or minute > 59:
+        return None
+    return Clock(hour, minute, exact=True, fixed=fixed)
 
 
 def _minute(words: str) -> int:
@@ -334,10 +352,8 @@ def _hour_of_day(hour: int, half: str, part: re.Match[str] | None) -> int:
     sends a plumber at three at night."""
     if hour > 12:
         return hour
-    if half.replace(".", "").replace("oclock", "").replace("o'clock", "").startswith("a"):
-        return hour % 12
-    if half.replace(".", "").replace("o'clock", "").replace("oclock", "").startswith("p"):
-        return hour % 12 + 12
+    if half:
+        return hour % 12 + (12 if half == "p" else 0)
     said = (part.group("part") or "evening").lower() if part else ""
     if said == "morning":
         return hour % 12
@@ -372,7 +388,7 @@ def time_words(text: str) -> str:
     spans = [
         match.span()
         for pattern in (_DAY_AFTER, _WEEKDAY, _MONTH_DAY, _DAY_OF_MONTH, _WEEKS, _PART, _NOON,
-                        _WITHIN, _SOON, re.compile(r"\b(?:today|tomorrow|tonight)\b", re.I))
+                        _WITHIN, _SOON, _NEAR_DAY)
         for match in pattern.finditer(text)
     ]  # fmt: skip
     spans += [m.span() for m in _CLOCK.finditer(text) if m.group("cue") or m.group("mark")]

@@ -17,7 +17,7 @@ from voice_server.llm.receptionist.times import When
 MAX_TEXT = 1_000  # characters of one answer that are looked at; speech of about a minute
 _MAX_PROBLEM = 300
 _CLAUSE = re.compile(
-    r"[.!?;]+\s+|,\s+|\s+(?:and|but|so)\s+(?=(?:i|my|it|this|the|we|our|can|could)\b)", re.I
+    r"[.!?;]+\s+|,\s+|\s+(?:and|but|so)\s+(?=(?:i|my|it|this|we|our|can|could)\b)", re.I
 )
 _OPENER = re.compile(
     r"^\W*(?:(?:hi|hello|hey|yes|yeah|yep|oh|uh|um|well|so|okay|ok|"
@@ -148,7 +148,7 @@ def _when(text: str, memo: Memo, context: Context) -> When | None:
     asked = memo.ask in {Ask.TIME, Ask.HOUR} or (
         memo.ask is Ask.CHANGE and bool(re.search(r"\b(?:time|day|date)\b", text, re.I))
     )
-    day = memo.when if memo.ask is Ask.HOUR else ""
+    day = memo.when if memo.ask in {Ask.HOUR, Ask.CONFIRM, Ask.CHANGE} else ""
     return times.find_time(text, context.now, asked=asked, day=day)
 
 
