@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 import db
+from db.messages import PostgresMessages
 from detectors import ScamModel
 from voice_server import __version__
 from voice_server.call import Rate
@@ -103,7 +104,7 @@ async def open_server(
             text_to_speech=engines.text_to_speech,
             risk=shield,
             toolbox=OrderToolbox(
-                patient(db.PostgresOrders(pool)), patient(db.PostgresMessages(pool))
+                patient(db.PostgresOrders(pool)), patient(PostgresMessages(pool))
             ),
             mirror=mirror,
         )
