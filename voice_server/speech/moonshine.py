@@ -104,6 +104,8 @@ class Moonshine:
 
 def is_credible(text: str, certainty: float) -> bool:
     """Whether a transcript of this mean log-probability is of words rather than of noise."""
+    if not any(map(str.isalnum, text)):
+        return False  # music notes
     if text.lower().rstrip(".!?") in _PHANTOMS:
         return certainty >= _DOUBTFUL
     return certainty >= _NO_WORDS

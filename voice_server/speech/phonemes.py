@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
+
+from voice_server.speech.guess import guess
 
 Entry: TypeAlias = str | dict[str, str | None]
 Words: TypeAlias = Mapping[str, Entry]
@@ -43,6 +47,7 @@ _ENDINGS = (
     ("est", "əst"), ("ly", "li"), ("ness", "nəs"), ("ment", "mᵊnt"), ("ments", "mᵊnts"),
     ("less", "ləs"), ("ful", "fᵊl"), ("able", "əbᵊl"), ("y", "i"),
 )  # fmt: skip
+_PREFIXES = {"o'": "O", "mc": "mək", "un": "ˌʌn", "re": "ɹˌi", "non": "nˌɑn", "pre": "pɹˌi"}
 _SHORTEST_STEM = 3
 _SHORTEST_PART = 3
 
@@ -77,13 +82,19 @@ class Lexicon:
         return _joined(to_espeak(sound) for sound in sounds if sound)
 
     def word(self, word: str, *, ends_phrase: bool = False) -> str:
-        """The sounds of one word in the lexicon's symbols; unknown words are spelled."""
+        """The sounds of one word in the lexicon's symbols.
+
+        Unknown words are guessed; what is no word at all is spelled.
+        """
         if word.isupper() and 1 < len(word) <= 5 and self._is_initials(word):
             return _spell(word)
+        lower = word.lower()
         return (
             self._known(word, ends_phrase=ends_phrase)
-            or self._inflected(word.lower())
-            or self._compound(word.lower())
+            or self._inflected(lower)
+            or self._compound(lower)
+            or self._prefixed(lower)
+            or guess(lower.replace("'", ""))
             or _spell(word)
         )
 
@@ -108,7 +119,7 @@ class Lexicon:
             for words in (self._gold, self._silver):
                 if sound := _choose(words.get(form), ends_phrase=ends_phrase):
                     return sound
-        return None
+        return names().get(word.lower())
 
     def _is_initials(self, word: str) -> bool:
         """Capitals are initials unless the lexicon has them, or they just shout a word."""
@@ -150,6 +161,21 @@ class Lexicon:
             if head and tail:
                 return head + tail.replace("ˈ", "ˌ")
         return None
+
+    def _prefixed(self, word: str) -> str | None:
+        """O'Connor, McGregor, reinstalled: what comes after the prefix is known."""
+        for prefix, sound in _PREFIXES.items():
+            rest = word.removeprefix(prefix)
+            if rest != word and (known := self._known(rest) or self._inflected(rest)):
+                return sound + known
+        return None
+
+
+@cache
+def names() -> Mapping[str, str]:
+    """Names that the lexicon lacks: the commonest of the United States, in lower case."""
+    lines = (files(__package__) / "names.txt").read_text(encoding="utf-8").splitlines()
+    return {name.lower(): sound for name, sound in (line.split() for line in lines)}
 
 
 def plural(stem: str) -> str:
