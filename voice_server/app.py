@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
@@ -56,13 +61,23 @@ class Server(msgspec.Struct):
 
 
 class Patience(Protocol):
-    """Wraps a part so that its waits do not count as time; see `testing.virtual`."""
+    """How to wait for other processes, which know nothing of virtual time."""
 
-    def __call__(self, part: T, /) -> T: ...
+    def hold(self) -> AbstractContextManager[None]:
+        """For the time of the block, however long it really takes, no time passes."""
+
+    def wrap(self, part: T, /) -> T:
+        """`part`, with every call of an async method under `hold`."""
 
 
-def _as_is(part: T, /) -> T:
-    return part
+class RealTime:
+    """The patience of a loop in real time: none is needed."""
+
+    def hold(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def wrap(self, part: T, /) -> T:
+        return part
 
 
 @asynccontextmanager
@@ -70,30 +85,21 @@ async def open_server(
     settings: Settings,
     *,
     engines: LocalEngines | None = None,
-    patient: Patience = _as_is,
+    patience: Patience = RealTime(),  # noqa: B008 - stateless
     lead_s: float = LEAD_S,
 ) -> AsyncIterator[Server]:
     """Start everything the settings ask for; on leaving, drain, flush and stop it again.
 
-    Give `engines` to share them between servers: they stay open. `patient` wraps the parts
-    that wait on the database, for loops in virtual time. `lead_s` bounds how much unplayed
+    Give `engines` to share them between servers: they stay open. `patience` is for loops
+    in virtual time. `lead_s` bounds how much unplayed
     speech lies at the carrier.
     """
     async with AsyncExitStack() as stack:
         if engines is None:
             engines = open_local(settings.inference_threads, settings.models_dir)
             stack.callback(engines.close)
-        url = await _database(settings, stack)
-        await db.migrate(url)
-        pool = await db.open_pool(
-            url, size=settings.database_pool, statement_cache=settings.database_statement_cache
-        )
-        stack.push_async_callback(pool.close)
-        if settings.database_url is None:
-            await db.seed_demo(pool)
-        prices = await db.prices_at(pool, datetime.now(UTC))
-        tariff = tuple(Rate(price.item, price.micro_usd, price.per) for price in prices)
-        outbox = await _outbox(settings, patient(db.PostgresCallStore(pool)), stack)
+        pool, url, tariff = await _database(settings, patience, stack)
+        outbox = await _outbox(settings, patience.wrap(db.PostgresCallStore(pool)), stack)
         shield = ScamShield(ScamModel.load())
         stack.callback(shield.close)
         mirror, metrics = LocalMirror(), Metrics()
@@ -104,11 +110,11 @@ async def open_server(
             text_to_speech=engines.text_to_speech,
             risk=shield,
             toolbox=OrderToolbox(
-                patient(db.PostgresOrders(pool)), patient(PostgresMessages(pool))
+                patience.wrap(db.PostgresOrders(pool)), patience.wrap(PostgresMessages(pool))
             ),
             mirror=mirror,
         )
-        directory = patient(db.PostgresAgentDirectory(pool))
+        directory = patience.wrap(db.PostgresAgentDirectory(pool))
         desk = FrontDesk(settings, directory, services, outbox.put, metrics, tariff=tariff)
         server = Server(
             settings=settings,
@@ -121,18 +127,37 @@ async def open_server(
             metrics=metrics,
         )
         server.app.router.routes += _health(server)
-        await _warm(engines, pool)
+        await _warm(engines, directory)
         try:
             yield server
         finally:
             await desk.drain(settings.drain_s)
 
 
-async def _database(settings: Settings, stack: AsyncExitStack) -> str:
+async def _database(
+    settings: Settings, patience: Patience, stack: AsyncExitStack
+) -> tuple[db.Pool, str, tuple[Rate, ...]]:
+    """The pool, its URL and the prices in force; starts the embedded Postgres where none is set."""
     if settings.database_url is not None:
-        return settings.database_url.get_secret_value()
-    embedded = await stack.enter_async_context(db.running(settings.data_dir / "postgres"))
-    return embedded.dsn
+        url = settings.database_url.get_secret_value()
+    else:
+        embedded = await stack.enter_async_context(db.running(settings.data_dir / "postgres"))
+        url = embedded.dsn
+    with patience.hold():
+        await db.migrate(url)
+        pool = await db.open_pool(
+            url, size=settings.database_pool, statement_cache=settings.database_statement_cache
+        )
+        stack.push_async_callback(_close, pool, patience)
+        if settings.database_url is None:
+            await db.seed_demo(pool)
+        prices = await db.prices_at(pool, datetime.now(UTC))
+    return pool, url, tuple(Rate(price.item, price.micro_usd, price.per) for price in prices)
+
+
+async def _close(pool: db.Pool, patience: Patience) -> None:
+    with patience.hold():
+        await pool.close()
 
 
 async def _outbox(settings: Settings, store: db.PostgresCallStore, stack: AsyncExitStack) -> Outbox:
@@ -178,10 +203,10 @@ def _health(server: Server) -> list[Route]:
     return [Route("/healthz", alive), Route("/readyz", ready), Route("/metrics", metrics)]
 
 
-async def _warm(engines: LocalEngines, pool: db.Pool) -> None:
+async def _warm(engines: LocalEngines, directory: db.PostgresAgentDirectory) -> None:
     """Load the models and speak the demo agent's fixed words, so that no caller waits for it."""
     await engines.warm()
-    agent = await db.PostgresAgentDirectory(pool).for_number(db.DEMO_NUMBER)
+    agent = await directory.for_number(db.DEMO_NUMBER)
     if agent is not None:
         policy = policy_for(agent)
         await engines.text_to_speech.warm((policy.greeting, *policy.silence_prompts))

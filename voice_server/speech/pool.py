@@ -45,10 +45,12 @@ class InferencePool:
 
         A job already running is not interrupted. Call on the event loop.
         """
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
         with self._lock:
             heapq.heappush(self._waiting, (urgency, next(self._numbers), future, work))
-        self._executor.submit(self._run_most_urgent)
+        # by way of the loop, so that one in virtual time knows that work is in flight
+        loop.run_in_executor(self._executor, self._run_most_urgent)
         return future
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from typing import Protocol
 
 from voice_server.call.events import Consumed, SpeechReady, TurnId
@@ -59,7 +59,7 @@ class LocalTextToSpeech:
         turn: TurnId,
         pieces: AsyncIterator[str],
         facts: CallFacts,  # noqa: ARG002
-    ) -> AsyncIterator[SpeechReady | Consumed]:
+    ) -> AsyncGenerator[SpeechReady | Consumed, None]:
         """Yield mu-law audio clause by clause, its text exactly as given.
 
         Characters are booked before the work begins, so that an abandoned turn has paid; the

@@ -10,12 +10,13 @@ Postgres. In a `VirtualLoop` the same box lives through a call of a minute in se
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -28,11 +29,19 @@ from voice_server.speech.engines import LocalEngines
 from voice_server.testing.caller import Caller
 from voice_server.testing.phone import Phone
 from voice_server.testing.report import PhoneReport
-from voice_server.testing.virtual import Unhurried, VirtualLoop
+from voice_server.testing.virtual import Unhurried, VirtualLoop, hold_time
+
+T = TypeVar("T")
 
 PUBLIC_URL = "https://voice.localhost"  # what webhooks are signed for; never looked up
 
-_NO_LEAD_LIMIT_S = 1e9  # a phone in virtual time plays faster than any pacing is meant for
+
+class _VirtualPatience:
+    def hold(self) -> AbstractContextManager[None]:
+        return hold_time()
+
+    def wrap(self, part: T, /) -> T:
+        return cast(T, Unhurried(part))
 
 
 class CallResult(msgspec.Struct, frozen=True):
@@ -82,7 +91,8 @@ class Box:
         async with asyncio.timeout(30):
             await self.server.outbox.flush()
         records = db.PostgresCallRecords(self.server.pool)
-        record = await records.call(call_id) if call_id else None
+        with hold_time():
+            record = await records.call(call_id) if call_id else None
         if record is None:
             return result_of(None, "", status="failed")
         journal = msgspec.json.decode(record.metadata).get("journal", "")
@@ -128,8 +138,9 @@ async def open_box(
     if database_url is not None:
         chosen["DATABASE_URL"] = database_url
     settings = configuration.load(chosen)
-    virtual = isinstance(asyncio.get_running_loop(), VirtualLoop)
-    more: dict[str, Any] = {"patient": Unhurried, "lead_s": _NO_LEAD_LIMIT_S} if virtual else {}
+    more: dict[str, Any] = {}
+    if isinstance(asyncio.get_running_loop(), VirtualLoop):
+        more = {"patience": _VirtualPatience(), "lead_s": math.inf}
     async with (
         open_server(settings, engines=engines, **more) as server,
         serving(server) as url,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -56,7 +56,7 @@ class Receptionist:
 
     async def reply(
         self, request: ReplyRequest
-    ) -> AsyncIterator[ReplyText | ToolRequested | ReplyEnded | Consumed]:
+    ) -> AsyncGenerator[ReplyText | ToolRequested | ReplyEnded | Consumed, None]:
         """Yield the sentences, the tool if one is needed, and the end with the new memo."""
         memo, reply = self._compose(request)
         yield Consumed(TURNS_ITEM, 1)
@@ -75,7 +75,7 @@ class Receptionist:
         last = _catch_up(memo, scene, setting)
         reply = Reply()
         for used in _untold(scene, memo):
-            existing.tell_result(memo, reply, setting, used, scene.tools)
+            existing.tell_result(memo, reply, setting, used)
         if last is None or (reply.lines and not _has_content(last)):
             if not reply.lines:
                 _continue(memo, reply, setting)
@@ -92,7 +92,8 @@ def _catch_up(memo: Memo, scene: Scene, setting: Setting) -> Said | None:
     """Fold what was dealt with before into the memo; returns what is still to be answered."""
     for index, said in enumerate(scene.said):
         if said.led_to_tool:
-            _answer(memo, said, msgspec.structs.replace(setting, tool_count=said.tool_count))
+            earlier = scene.tools[: said.tool_count]
+            _answer(memo, said, msgspec.structs.replace(setting, tools=earlier))
         elif index == len(scene.said) - 1:
             return said
         else:
@@ -149,7 +150,7 @@ def _setting(facts: CallFacts, scene: Scene, *, can_transfer: bool) -> Setting:
         heard=scene.heard,
         interrupted=scene.interrupted,
         doubtful=False,
-        tool_count=len(scene.tools),
+        tools=scene.tools,
     )
 
 
