@@ -229,11 +229,10 @@ def test_any_text_gives_a_time_or_none(text: str, asked: bool) -> None:
     assert when is None or (when.at >= 0 and len(when.words) <= 120)
 
 
-_WORDS = st.sampled_from(
-    "tomorrow today monday next friday the at half past quarter to ten thirty november first "
-    "second 31st february 30 in two hours weeks morning pm noon after between and by of any time "
-    "asap 99 0 25:61 14:30 o'clock tonight weekend".split()
-)
+TIME_WORDS = """tomorrow today monday next friday the at half past quarter to ten thirty november
+first second 31st february 30 in two hours weeks morning pm noon after between and by of any time
+asap 99 0 25:61 14:30 o'clock tonight weekend"""
+_WORDS = st.sampled_from(TIME_WORDS.split())
 
 
 @given(st.lists(_WORDS, max_size=8).map(" ".join), st.booleans(), st.sampled_from(["", "tomorrow"]))

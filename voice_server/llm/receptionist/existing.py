@@ -32,9 +32,8 @@ from voice_server.llm.receptionist.turn import (
     was_heard,
 )
 from voice_server.llm.receptionist.understanding import Heard
-from voice_server.llm.tools import BOOK_ORDER, CANCEL_ORDER, LOOK_UP_ORDER, TAKE_MESSAGE
+from voice_server.llm.tools import CANCEL_ORDER, LOOK_UP_ORDER, TAKE_MESSAGE
 
-_MAX_BOOKINGS_TRIED = 2
 _MAX_MESSAGES = 3
 _STATUS = {
     "new": "is waiting for a technician",
@@ -47,9 +46,7 @@ _STATUS = {
 _MESSAGE_WORDS = 3  # fewer words make no message
 
 
-def tell_result(
-    memo: Memo, reply: Reply, setting: Setting, used: ToolUsed, tools: tuple[ToolUsed, ...]
-) -> None:
+def tell_result(memo: Memo, reply: Reply, setting: Setting, used: ToolUsed) -> None:
     """Put a tool's result into words; a tool that still runs asks for patience."""
     if used.result is None:
         reply.say(phrases.STILL_WORKING)
@@ -59,7 +56,7 @@ def tell_result(
     result = _parse(used.result)
     match used.name:
         case "book_order":
-            _tell_booking(memo, reply, setting, result, tools)
+            _tell_booking(memo, reply, setting, result)
         case "look_up_order":
             _tell_order(memo, reply, setting, result)
         case "cancel_order":
@@ -81,13 +78,7 @@ def _parse(result: str) -> dict[str, Any]:
     return parsed if isinstance(parsed, dict) else {"error": {}}
 
 
-def _tell_booking(
-    memo: Memo,
-    reply: Reply,
-    setting: Setting,
-    result: dict[str, Any],
-    tools: tuple[ToolUsed, ...],
-) -> None:
+def _tell_booking(memo: Memo, reply: Reply, setting: Setting, result: dict[str, Any]) -> None:
     order_id = result.get("order_id")
     if isinstance(order_id, str) and order_id and "error" not in result:
         memo.order_id = order_id
@@ -97,11 +88,7 @@ def _tell_booking(
             reply.say("I've marked it as urgent.")
         anything_else(memo, reply, setting)
         return
-    attempts = [tool.request_id for tool in tools if tool.name == BOOK_ORDER]
-    if len(attempts) < _MAX_BOOKINGS_TRIED:
-        book(memo, reply, setting, retry_of=attempts[0])
-    else:
-        hand_over(memo, reply, setting, "booking_failed")
+    book(memo, reply, setting)
 
 
 def _reference(order_id: str) -> str:

@@ -7,7 +7,7 @@ import re
 from voice_server.llm.receptionist.lexicon import NOT_NAMES, PARTICLES, SPELL_FILLERS
 
 _PREFIX = re.compile(
-    r"\b(?P<cue>(?:my|the|his|her|our|full|last|first)?\s*name(?:'s| is| was| will be)|"
+    r"\b(?P<cue>(?:my|the|his|her|our|full|last|first)?\s*name(?:'s| is| was| will be| of)|"
     r"name(?= [A-Z])|this is|this here is|i am|i'm|im|call me|you(?:'re| are) (?:speaking|talking) "
     r"(?:to|with)|speaking with|it's for|it is for|put it under|under the name(?: of)?|"
     r"it's under|here is|here's|it's|it is|"

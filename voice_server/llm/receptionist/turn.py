@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from voice_server.call.history import ToolUsed
 from voice_server.llm.receptionist import phrases
 from voice_server.llm.receptionist.phrases import Voice
 from voice_server.llm.receptionist.state import Ask, Memo
@@ -16,6 +17,7 @@ from voice_server.llm.tools import BOOK_ORDER, END_CALL, TAKE_MESSAGE, TRANSFER_
 MAX_ASKED = 4  # one question is put to a caller at most so often
 MAX_MISSED = 3  # answers without sense to one question before it is given up
 MAX_STRIKES = 4  # answers without sense in a row before a human takes over
+_MAX_BOOKINGS_TRIED = 2
 _LIMITS = {Ask.CONFIRM: 6, Ask.MORE: 3, Ask.SERVICE: 2, Ask.CALLER_NUMBER: 2, Ask.HOUR: 2}
 
 
@@ -31,7 +33,7 @@ class Setting(msgspec.Struct, frozen=True):
     heard: str  # what the caller heard of our last words
     interrupted: bool
     doubtful: bool  # another question stands between our last words and the answer
-    tool_count: int  # tools asked for so far in the call
+    tools: tuple[ToolUsed, ...]  # asked for so far in the call, oldest first
 
 
 class ToolCall(msgspec.Struct, frozen=True):
@@ -82,7 +84,7 @@ def request(
     memo: Memo, reply: Reply, setting: Setting, name: str, arguments: dict[str, Any]
 ) -> None:
     """Ask for a tool and wait for its result; ids count up, so a replay asks for the same."""
-    key = f"{name}-{setting.tool_count + 1}"
+    key = f"{name}-{len(setting.tools) + 1}"
     reply.tool = ToolCall(key, name, msgspec.json.encode(arguments).decode())
     memo.ask = Ask.CLOSED if name in {END_CALL, TRANSFER_CALL} else Ask.WAITING
 
@@ -136,9 +138,17 @@ def _plain(text: str) -> str:
     return " ".join(re.findall(r"[^\W_]+", text.lower()))
 
 
-def book(memo: Memo, reply: Reply, setting: Setting, retry_of: str = "") -> None:
-    """Ask for the booking of what the caller has just confirmed."""
-    reply.say(phrases.TRY_AGAIN if retry_of else phrases.BOOKING)
+def book(memo: Memo, reply: Reply, setting: Setting) -> None:
+    """Ask for the booking of what the caller has confirmed.
+
+    A failed attempt may have got through without our hearing of it, so the second one names
+    the first and there is no third.
+    """
+    tried = [used.request_id for used in setting.tools if used.name == BOOK_ORDER]
+    if len(tried) >= _MAX_BOOKINGS_TRIED:
+        hand_over(memo, reply, setting, "booking_failed")
+        return
+    reply.say(phrases.TRY_AGAIN if tried else phrases.BOOKING)
     arguments: dict[str, Any] = {
         "customer_name": memo.name or "not given",
         "customer_phone": memo.phone or setting.caller_number or "not given",
@@ -153,8 +163,8 @@ def book(memo: Memo, reply: Reply, setting: Setting, retry_of: str = "") -> None
         arguments["scheduled_at"] = moment.isoformat()
     if memo.when:
         arguments["scheduled_text"] = memo.when
-    if retry_of:
-        arguments["retry_of"] = retry_of
+    if tried:
+        arguments["retry_of"] = tried[0]
     request(memo, reply, setting, BOOK_ORDER, arguments)
 
 
