@@ -98,7 +98,7 @@ def test_the_model_learns_and_is_the_same_each_time(talks: list[Conversation]) -
 
 def test_the_exported_model_computes_what_was_fitted(talks: list[Conversation]) -> None:
     weights = train(talks, seed=3, progress=ignore)
-    step = Memory().step("there is a warrant for your arrest".split())
+    step = Memory().step(corpora.SCAM[1].split())
     value = weights.idf[step.features] * step.after
     expected = value @ weights.weight[step.features]
     expected = expected / np.sqrt(np.square(value).sum() + weights.damping) + weights.bias
