@@ -25,11 +25,16 @@ def command(host: str | None, port: int | None) -> None:
     given: dict[str, Any] = {"host": host, "port": port}
     try:
         settings = configuration.load({k: v for k, v in given.items() if v is not None})
-        configure_logging(settings.log_level)
-        with asyncio.Runner(loop_factory=new_loop) as runner:
-            runner.run(_serve(settings))
+        serve(settings)
     except (ConfigurationError, WeightsMissing, db.StoreError) as error:
         raise click.ClickException(str(error)) from None
+
+
+def serve(settings: configuration.Settings) -> None:
+    """Run a server until a signal ends it; raises `ConfigurationError` and what `db` raises."""
+    configure_logging(settings.log_level)
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(_serve(settings))
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
