@@ -57,14 +57,14 @@ class Bench:
         async with asyncio.timeout(5):
             return await anext(self._iterator)
 
-    async def until_final(self, utterance: int) -> list:
-        """All that comes up to the final of `utterance` and its booking."""
-        said = []
-        while not (said and isinstance(said[-1], FinalTranscript)):
-            said.append(await self.next())
-            if isinstance(said[-1], FinalTranscript) and said[-1].utterance != utterance:
-                said.append(await self.next())
-        return said
+    async def finals(self, last: int) -> list[FinalTranscript]:
+        """The finals up to that of utterance `last`."""
+        finals: list[FinalTranscript] = []
+        while not (finals and finals[-1].utterance == last):
+            event = await self.next()
+            if isinstance(event, FinalTranscript):
+                finals.append(event)
+        return finals
 
 
 @pytest.fixture
@@ -75,10 +75,6 @@ async def bench():
         yield Bench(ears, transcriber)
         ears.free.set()
     pool.close()
-
-
-def texts(said: list) -> list[str]:
-    return [event.text for event in said if isinstance(event, FinalTranscript)]
 
 
 async def test_a_commit_is_answered_with_the_words_and_the_time_used(bench: Bench):
@@ -142,7 +138,7 @@ async def test_a_partial_under_way_that_hears_it_all_becomes_the_final(bench: Be
     bench.transcriber.commit(1)
     bench.ears.free.set()
 
-    assert texts(await bench.until_final(1)) == ["20 frames"]
+    assert await bench.finals(1) == [FinalTranscript("20 frames", 1)]
     assert bench.ears.runs == 1
 
 
@@ -154,7 +150,7 @@ async def test_a_partial_under_way_that_misses_words_makes_room_for_the_final(be
     bench.transcriber.commit(1)
     bench.ears.free.set()
 
-    assert await bench.until_final(1) == [FinalTranscript("40 frames", 1)]
+    assert await bench.next() == FinalTranscript("40 frames", 1)
 
 
 async def test_finals_come_in_order_of_their_commits(bench: Bench):
@@ -162,10 +158,7 @@ async def test_finals_come_in_order_of_their_commits(bench: Bench):
         bench.push(SPEECH, 5 + number)
         bench.transcriber.commit(number)
 
-    said = [await bench.next() for _ in range(10)]
-
-    finals = [event for event in said if isinstance(event, FinalTranscript)]
-    assert finals == [FinalTranscript(f"{5 + n} frames", n) for n in range(1, 6)]
+    assert await bench.finals(5) == [FinalTranscript(f"{5 + n} frames", n) for n in range(1, 6)]
 
 
 async def test_an_empty_commit_does_not_overtake(bench: Bench):
@@ -175,12 +168,7 @@ async def test_an_empty_commit_does_not_overtake(bench: Bench):
     bench.transcriber.commit(2)
     bench.ears.free.set()
 
-    said = await bench.until_final(2)
-
-    assert [e for e in said if isinstance(e, FinalTranscript)] == [
-        FinalTranscript("10 frames", 1),
-        FinalTranscript("", 2),
-    ] or said == [FinalTranscript("10 frames", 1)]
+    assert await bench.finals(2) == [FinalTranscript("10 frames", 1), FinalTranscript("", 2)]
 
 
 async def test_speech_beyond_fifteen_seconds_is_cut_by_itself(bench: Bench):
@@ -189,11 +177,7 @@ async def test_speech_beyond_fifteen_seconds_is_cut_by_itself(bench: Bench):
     bench.push(SPEECH, 250)
     bench.transcriber.commit(4)
 
-    said = []
-    while not (said and said[-1] == FinalTranscript(said[-1].text, 4)):
-        event = await bench.next()
-        if isinstance(event, FinalTranscript):
-            said.append(event)
+    said = await bench.finals(4)
 
     assert [event.utterance for event in said] == [0, 4]
     assert sum(int(event.text.split()[0]) for event in said) in range(848, 853)
@@ -206,11 +190,7 @@ async def test_overload_costs_words_but_never_a_final(bench: Bench):
         bench.transcriber.commit(number)
     bench.ears.free.set()
 
-    finals = []
-    while len(finals) < 20:
-        event = await bench.next()
-        if isinstance(event, FinalTranscript):
-            finals.append(event)
+    finals = await bench.finals(20)
 
     assert [event.utterance for event in finals] == list(range(1, 21))
     assert bench.transcriber.shed > 0
@@ -305,13 +285,10 @@ def test_every_commit_has_exactly_one_final_whatever_happens(script):
                     bench.push(SPEECH if what == "speech" else SILENCE, count)
                 await asyncio.sleep(0)
             transcriber.commit(99)
-            said = []
-            while not (said and isinstance(said[-1], FinalTranscript) and said[-1].utterance == 99):
-                said.append(await bench.next())
+            finals = await bench.finals(99)
         pool.close()
-        return [*range(1, commits + 1), 99], said
+        return [*range(1, commits + 1), 99], finals
 
-    expected, said = asyncio.run(play())
+    expected, finals = asyncio.run(play())
 
-    finals = [event.utterance for event in said if isinstance(event, FinalTranscript)]
-    assert [number for number in finals if number] == expected
+    assert [final.utterance for final in finals if final.utterance] == expected
