@@ -92,11 +92,12 @@ def programs_for(account: Account | None) -> Path:
         return folder
     home = SHARED_STATE / f"programs-{programs_version()}"
     if not home.exists():
-        _copy_programs(folder.parents[1], home)
+        copy_programs(folder.parents[1], home)
     return home / _PACKAGE / "pginstall" / "bin"
 
 
-def _copy_programs(package: Path, home: Path) -> None:
+def copy_programs(package: Path, home: Path) -> None:
+    """Copy what a server needs (40 MB) to a place that all may read; whole or not at all."""
     make_shared(home.parent)
     building = Path(tempfile.mkdtemp(prefix=".programs-", dir=home.parent))
     try:

@@ -174,7 +174,8 @@ async def _begin(connection: Connection, row: SessionBegun) -> None:
             created_at, answered_at, metadata
         ) VALUES (
             $1, $2, $3, nullif($4, ''), nullif($5, ''), $6, $7, $8,
-            $9, CASE WHEN $8::text = 'answered' THEN $9::timestamptz END, jsonb_build_object('direction', $10::text)
+            $9, CASE WHEN $8::text = 'answered' THEN $9::timestamptz END,
+            jsonb_build_object('direction', $10::text)
         )
         ON CONFLICT (id) DO UPDATE SET
             twilio_call_id = coalesce(session.twilio_call_id, excluded.twilio_call_id),
@@ -220,10 +221,12 @@ async def _change_statuses(connection: Connection, rows: list[StatusChanged]) ->
         """
         UPDATE call_sessions SET
             status = $2,
-            answered_at = CASE WHEN $2::text = 'answered' THEN coalesce(answered_at, $4::timestamptz)
-                          ELSE answered_at END,
-            completed_at = CASE WHEN private.status_rank($2::text) >= 3 THEN coalesce(completed_at, $4::timestamptz)
-                           ELSE completed_at END,
+            answered_at = CASE
+                WHEN $2::text = 'answered' THEN coalesce(answered_at, $4::timestamptz)
+                ELSE answered_at END,
+            completed_at = CASE
+                WHEN private.status_rank($2::text) >= 3
+                THEN coalesce(completed_at, $4::timestamptz) ELSE completed_at END,
             metadata = coalesce(metadata, '{}') || jsonb_build_object('raw_status', $3::text)
         WHERE id = $1 AND private.status_rank($2::text) > private.status_rank(status)
         """,

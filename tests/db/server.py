@@ -12,7 +12,7 @@ import itertools
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -29,7 +29,7 @@ _numbers = itertools.count(1)
 @functools.cache
 def shared_server() -> EmbeddedPostgres:
     """The server of this test process; it ends with it."""
-    home = tempfile.TemporaryDirectory(prefix="pg-", dir=_fastest_disk())
+    home = tempfile.TemporaryDirectory(prefix="pg-", dir=fastest_disk())
     Path(home.name).chmod(0o755)  # as root, the server runs as another user
     server = EmbeddedPostgres(Path(home.name), options=_FAST).start()
     atexit.register(home.cleanup)
@@ -37,7 +37,7 @@ def shared_server() -> EmbeddedPostgres:
     return server
 
 
-def _fastest_disk() -> str | None:
+def fastest_disk() -> str | None:
     """Memory where there is enough: making a database takes 20 ms there, on a disk 300."""
     memory = "/dev/shm"
     roomy = os.path.isdir(memory) and shutil.disk_usage(memory).free > 2 * 1024**3
@@ -89,9 +89,9 @@ def migrated_template() -> str:
 
 
 @pytest.fixture(scope="session")
-def template() -> Iterator[str]:
+def template() -> str:
     """The migrated template; built outside of any test's event loop."""
-    yield migrated_template()
+    return migrated_template()
 
 
 @pytest.fixture

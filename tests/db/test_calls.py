@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import asyncpg
@@ -170,7 +171,7 @@ def test_any_split_any_order_and_any_repeats_give_the_same_call(
     shuffled = data.draw(st.permutations(rest))
     cuts = sorted(data.draw(st.sets(st.integers(1, len(rest) - 1), max_size=4)))
     bounds = [0, *cuts, len(rest)]
-    batches = [[first], *[shuffled[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]]
+    batches = [[first], *[shuffled[a:b] for a, b in pairwise(bounds)]]
     repeated = data.draw(st.lists(st.sampled_from(batches), max_size=2))
 
     async def scenario() -> None:
@@ -270,11 +271,12 @@ async def test_costs_below_the_fourth_digit_are_not_lost_in_the_day(
     assert (day["calls_made"], day["total_cost_usd"]) == (10, Decimal("0.0004"))
 
 
+async def live_in(dsn: str, zone: str) -> None:
+    await execute(dsn, f'UPDATE user_profiles SET preferences = \'{{"timezone": "{zone}"}}\'')
+
+
 async def test_the_day_is_the_tenants_own(store: PostgresCallStore, database: str) -> None:
-    await execute(
-        database,
-        f"UPDATE user_profiles SET preferences = '{{\"timezone\": \"Asia/Tokyo\"}}' WHERE id = '{ANNA}'",
-    )
+    await live_in(database, "Asia/Tokyo")
     await store.write([begun(), ended()])
 
     day = await usage(database)
@@ -282,10 +284,7 @@ async def test_the_day_is_the_tenants_own(store: PostgresCallStore, database: st
 
 
 async def test_a_timezone_nobody_knows_means_utc(store: PostgresCallStore, database: str) -> None:
-    await execute(
-        database,
-        f"UPDATE user_profiles SET preferences = '{{\"timezone\": \"Mars/Base\"}}' WHERE id = '{ANNA}'",
-    )
+    await live_in(database, "Mars/Base")
     await store.write([begun(), ended()])
 
     day = await usage(database)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,8 @@ from tests.db.server import empty_database, execute, fetch, in_database, shared_
 
 
 @pytest.fixture
-async def empty() -> AsyncIterator[str]:
-    yield await empty_database(shared_server().dsn)
+async def empty() -> str:
+    return await empty_database(shared_server().dsn)
 
 
 @pytest.fixture

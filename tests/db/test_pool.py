@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from db import EmbeddedPostgres, Pool, StoreError, StoreUnavailable, open_pool
+from db import Pool, StoreError, StoreUnavailable, open_pool, running
 from db.pool import statement_cache_for
-from tests.db.server import empty_database, execute, shared_server
+from tests.db.server import empty_database, execute, fetch, shared_server
 from tests.db.tenants import ANNA, BERT, add_tenants
 
 DSNS = [
@@ -61,7 +63,7 @@ async def test_a_user_id_that_is_no_uuid_is_a_bug(pool: Pool, user_id: str) -> N
 
 
 async def test_an_error_rolls_back(pool: Pool) -> None:
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError):  # noqa: PT012
         async with pool.server() as connection:
             await connection.execute("UPDATE subscription_plans SET price_usd = 1")
             raise ZeroDivisionError
@@ -115,7 +117,7 @@ async def test_troubles_that_pass_are_worth_another_try(pool: Pool, state: str) 
 
 async def test_a_connection_cut_by_the_server_is_replaced(database: str) -> None:
     pool = await open_pool(database, size=1)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailable):  # noqa: PT012
         async with pool.server() as connection:
             pid = connection.get_server_pid()
             await execute(shared_server().dsn, f"SELECT pg_terminate_backend({pid}, 5000)")
@@ -156,7 +158,7 @@ async def test_a_cancelled_transaction_gives_its_connection_back(database: str) 
             await connection.execute("SELECT pg_sleep(60)")
 
     task = asyncio.create_task(hang())
-    while not await _is_sleeping():
+    while not await _is_sleeping():  # noqa: ASYNC110
         await asyncio.sleep(0.005)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -167,8 +169,6 @@ async def test_a_cancelled_transaction_gives_its_connection_back(database: str) 
 
 
 async def _is_sleeping() -> bool:
-    from tests.db.server import fetch
-
     query = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
     return bool(await fetch(shared_server().dsn, query))
 
@@ -191,15 +191,26 @@ async def test_a_login_that_may_not_act_as_the_server_is_told_how_to() -> None:
         await open_pool(dsn.replace("postgres@", "plain@"))
 
 
-async def test_the_pool_recovers_when_the_server_comes_back(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    server = EmbeddedPostgres(tmp_path / "pg", options={"fsync": "off"}).start()
-    await execute(server.dsn, "CREATE ROLE service_role NOLOGIN", "GRANT service_role TO postgres")
-    pool = await open_pool(server.dsn, acquire_timeout_s=2)
-    server.stop()
-    try:
-        with pytest.raises(StoreUnavailable):
-            async with pool.server() as connection:
-                await connection.fetchval("SELECT 1")
-    finally:
+async def test_the_pool_recovers_by_itself_when_a_killed_server_comes_back(
+    scratch: Path,
+) -> None:
+    async with running(scratch, options={"fsync": "off"}) as server:
+        await execute(
+            server.dsn, "CREATE ROLE service_role NOLOGIN", "GRANT service_role TO postgres"
+        )
+        pool = await open_pool(server.dsn, acquire_timeout_s=1)
+        former = server.pid
+        assert former is not None
+        os.kill(former, signal.SIGKILL)
+        async with asyncio.timeout(20):
+            while server.pid == former or not await _answers(pool):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
         await pool.close()
+
+
+async def _answers(pool: Pool) -> bool:
+    try:
+        async with pool.server() as connection:
+            return bool(await connection.fetchval("SELECT true"))
+    except StoreUnavailable:
+        return False

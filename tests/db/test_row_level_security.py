@@ -82,7 +82,7 @@ class _RollBack(Exception):
 @asynccontextmanager
 async def acting(pool: Pool, user_id: str | None) -> AsyncIterator[Any]:
     """A transaction as a user, None = a visitor without a token; rolled back in the end."""
-    with pytest.raises(_RollBack):
+    with pytest.raises(_RollBack):  # noqa: PT012
         if user_id is None:
             async with pool.server() as connection:
                 await connection.execute("SET LOCAL ROLE anon")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -44,8 +43,8 @@ def document_facts() -> set[str]:
 
 
 @pytest.fixture
-async def empty() -> AsyncIterator[str]:
-    yield await empty_database(shared_server().dsn)
+async def empty() -> str:
+    return await empty_database(shared_server().dsn)
 
 
 async def test_the_first_two_migrations_are_the_document_and_nothing_else(
