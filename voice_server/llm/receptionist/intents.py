@@ -49,7 +49,7 @@ _PATTERNS: dict[Intent, str] = {
     Intent.GOODBYE: r"good[ -]?bye|bye|bye[ -]bye|see you|have a (?:good|nice|great|lovely) \w+|"
     r"that'?s all|that is all|that'?s it(?: for)?|nothing else|hang up|talk to you later|"
     r"take care|i'?m done|have to go|gotta go",
-    Intent.HUMAN: r"(?:a |an |real |actual |live |another |your )*(?:human|person|operator|"
+    Intent.HUMAN: r"(?:a |an |real |actual |live |another |your ){0,4}(?:human|person|operator|"
     r"representative|manager|supervisor|colleague|agent|someone real|somebody real|real "
     r"people|receptionist|dispatcher)(?: being)?|"
     r"(?:speak|talk|spoke) (?:to|with) (?:someone|somebody|anyone|anybody|a man|a woman|"

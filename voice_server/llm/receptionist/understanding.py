@@ -16,6 +16,8 @@ from voice_server.llm.receptionist.times import When
 
 MAX_TEXT = 1_000  # characters of one answer that are looked at; speech of about a minute
 _MAX_PROBLEM = 300
+_PUNCTUATION_LOOP = re.compile(r"([^\w\s])(?:\s*\1)+")
+_LOOP = re.compile(r"\b(\w+)(?:\W+\1\b){9,}")  # ten times; no phone number repeats a digit so
 _CLAUSE = re.compile(
     r"[.!?;]+\s+|,\s+|\s+(?:and|but|so)\s+(?=(?:i|my|it|this|we|our|can|could)\b)", re.I
 )
@@ -83,7 +85,7 @@ class Heard(msgspec.Struct, frozen=True):
 
 def understand(text: str, keys: str, memo: Memo, context: Context) -> Heard:
     """Read an answer to what `memo.ask` asked for."""
-    text = text[:MAX_TEXT].strip()
+    text = _squeezed(text)
     intents = find_intents(text)
     address, span = _address(text, memo)
     rest = f"{text[: span[0]]} , {text[span[1] :]}" if address else text
@@ -110,6 +112,12 @@ def understand(text: str, keys: str, memo: Memo, context: Context) -> Heard:
         urgent=services.is_urgent(text),
         is_off_topic=bool(off_topic) and not service,
     )
+
+
+def _squeezed(text: str) -> str:
+    """The text without the stutter of a recogniser stuck in a loop, at most `MAX_TEXT` long."""
+    text = " ".join(text[:MAX_TEXT].split())
+    return _LOOP.sub(r"\1", _PUNCTUATION_LOOP.sub(r"\1", text))
 
 
 def _keyed_intents(keys: str, memo: Memo) -> frozenset[Intent]:
