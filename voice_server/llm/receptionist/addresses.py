@@ -12,7 +12,8 @@ _SUFFIX = (
     r"alley|row|walk|gardens|grove|hill|mews|plaza|loop|path|pike|turnpike|run|ridge|view)"
 )
 _NUMBER_WORD = "|".join([*UNITS, *TEENS, *TENS, "oh", "hundred", "thousand"])
-_HOUSE = rf"(?:\d+[a-z]?(?:-\d+)?|(?:(?:{_NUMBER_WORD})[\s-]+(?:and\s+)?){{0,4}}(?:{_NUMBER_WORD})(?: [a-d])?)"
+_SPOKEN_NUMBER = rf"(?:(?:{_NUMBER_WORD})[\s-]+(?:and\s+)?){{0,4}}(?:{_NUMBER_WORD})"
+_HOUSE = rf"(?:\d+[a-z]?(?:-\d+)?|{_SPOKEN_NUMBER}(?: [a-d])?)"
 _UNIT = (
     r"(?:,?\s*(?:in )?(?:apartment|apt|flat|unit|suite|number|floor|room|lot)\.?\s+"
     r"(?:number )?(?:\d+\s?[a-z]?\b|[a-z]\b|" + rf"(?:{_NUMBER_WORD})(?: [a-z]\b)?))"

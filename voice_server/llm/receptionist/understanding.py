@@ -24,7 +24,7 @@ _CLAUSE = re.compile(
 _OPENER = re.compile(
     r"^\W*(?:(?:hi|hello|hey|yes|yeah|yep|oh|uh|um|well|so|okay|ok|"
     r"good (?:morning|afternoon|evening)|"
-    r"there(?!')|please|actually|look|listen|and|no|"
+    r"there(?=\s*(?:[,.!]|$))|please|actually|look|listen|and|no|"
     r"i(?:'m| am)? (?:was )?(?:just )?calling (?:because|about|since|as|to say)(?: that)?|"
     r"i called (?:because|about)|the (?:problem|thing|issue) is(?: that)?|it'?s (?:that|about)|"
     r"basically|you see|you know)\b[\s,.!]*)+",
