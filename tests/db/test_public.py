@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import db
+
+
+def test_the_public_surface_is_this_and_every_name_of_it_exists() -> None:
+    assert sorted(db.__all__) == [
+        "CallRecord",
+        "DEMO_AGENT_ID",
+        "DEMO_NUMBER",
+        "DEMO_USER_ID",
+        "DetectionRecord",
+        "EmbeddedPostgres",
+        "EmbeddedServerError",
+        "MigrationError",
+        "OrderRow",
+        "Pool",
+        "PostgresAgentDirectory",
+        "PostgresCallRecords",
+        "PostgresCallStore",
+        "PostgresOrders",
+        "PriceRow",
+        "RowRejected",
+        "StoreError",
+        "StoreUnavailable",
+        "migrate",
+        "open_pool",
+        "prices_at",
+        "running",
+        "seed_demo",
+        "set_price",
+    ]
+    assert all(hasattr(db, name) for name in db.__all__)
+
+
+def test_every_error_is_a_store_error() -> None:
+    for name in ("StoreUnavailable", "RowRejected", "MigrationError", "EmbeddedServerError"):
+        assert issubclass(getattr(db, name), db.StoreError)
