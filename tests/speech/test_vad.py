@@ -60,9 +60,9 @@ async def judge():
     return Judge()
 
 
-@pytest.fixture
-async def activity(judge):
-    made = SileroVoiceActivity(judge)
+@pytest.fixture(params=[0, 8], ids=["in a thread", "on the loop"])
+async def activity(judge, request):
+    made = SileroVoiceActivity(judge, on_loop=request.param)
     yield made
     judge.free.set()
     made.close()
@@ -154,7 +154,8 @@ async def test_a_new_call_does_not_inherit_the_state_of_one_that_left(activity):
         track.close()
 
 
-async def test_a_call_that_leaves_during_a_run_hears_no_more_and_harms_nobody(activity, judge):
+async def test_a_call_that_leaves_during_a_run_hears_no_more_and_harms_nobody(judge):
+    activity = SileroVoiceActivity(judge, on_loop=0)
     judge.free.clear()
     gone, stays = Listener(), Listener()
     leaving, staying = activity.watch(gone), activity.watch(stays)
@@ -170,6 +171,7 @@ async def test_a_call_that_leaves_during_a_run_hears_no_more_and_harms_nobody(ac
     assert await stays.wait_for(2) == [50, 51]
     assert await newcomer.wait_for(1) == [50]
     assert gone.scores == []
+    activity.close()
 
 
 async def test_a_closed_track_takes_audio_and_does_nothing(activity, judge):
@@ -202,7 +204,8 @@ async def test_a_quiet_window_within_speech_is_left_to_the_model(activity, judge
     assert activity.skipped == 0
 
 
-async def test_lag_costs_the_oldest_windows_and_is_counted(activity, judge):
+async def test_lag_costs_the_oldest_windows_and_is_counted(judge):
+    activity = SileroVoiceActivity(judge, on_loop=0)
     judge.free.clear()
     heard = Listener()
     track = activity.watch(heard)
@@ -215,6 +218,7 @@ async def test_lag_costs_the_oldest_windows_and_is_counted(activity, judge):
     await heard.wait_for(9)
     assert activity.dropped == 101 - 9
     assert len(heard.scores) == 9
+    activity.close()
 
 
 async def test_a_call_that_chokes_on_its_score_does_not_starve_the_others(activity, caplog):
@@ -257,10 +261,11 @@ def test_the_same_engine_serves_one_event_loop_after_another():
     activity.close()
 
 
+@pytest.mark.parametrize("on_loop", [0, 2, 8])
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 400)), max_size=40))
-def test_windows_scored_skipped_and_dropped_are_all_windows(script):
+def test_windows_scored_skipped_and_dropped_are_all_windows(on_loop, script):
     async def play() -> tuple[int, int, int, int]:
-        activity = SileroVoiceActivity(Judge())
+        activity = SileroVoiceActivity(Judge(), on_loop=on_loop)
         heard = Listener()
         tracks = [activity.watch(heard) for _ in range(4)]
         bytes_in = [0] * 4
