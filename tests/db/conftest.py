@@ -9,7 +9,7 @@ import pytest
 from tests.db.server import database, fastest_disk, pool, template  # noqa: F401
 
 _HERE = Path(__file__).parent
-_NEEDS_NO_SERVER = {"test_rows.py"}
+_NEEDS_NO_SERVER = {"test_public.py"}
 
 
 @pytest.fixture
