@@ -207,6 +207,54 @@ def test_a_failed_part_is_excused_once_and_ends_the_call_the_second_time(part: e
     assert only(c.HangUp, out) == [c.HangUp(Outcome(Disposition.FAILED, EndReason.PART_FAILED))]
 
 
+def test_an_apology_that_was_heard_does_not_make_up_for_a_dead_model():
+    scene = thinking()
+    scene.do(e.PartFailed(e.Part.LANGUAGE_MODEL, scene.turn, True))
+    scene.speak(Policy().apology)
+    scene.played()
+    scene.ask("My tap leaks!")
+    out = scene.do(e.PartFailed(e.Part.LANGUAGE_MODEL, scene.turn, True))
+    assert [say.text for say in only(c.Say, out)] == [Policy().failure_closing]
+
+
+def test_an_answer_that_was_heard_makes_up_for_a_failure():
+    scene = thinking()
+    scene.do(e.PartFailed(e.Part.LANGUAGE_MODEL, scene.turn, True))
+    scene.speak(Policy().apology)
+    scene.played()
+    scene.ask("My tap leaks!")
+    scene.answer("When?")
+    scene.ask("Today.")
+    out = scene.do(e.PartFailed(e.Part.LANGUAGE_MODEL, scene.turn, True))
+    assert [say.text for say in only(c.Say, out)] == [Policy().apology]
+
+
+@pytest.mark.parametrize("part", [e.Part.LANGUAGE_MODEL, e.Part.VOICE])
+def test_a_part_that_fails_before_the_stream_is_open_is_not_apologised_for(part: e.Part):
+    scene = Scene(Policy(greeting=GREETING))
+    assert scene.do(e.PartFailed(part, 0, True)) == []
+    assert [say.text for say in only(c.Say, scene.do(e.MediaStarted()))] == [GREETING]
+
+
+def test_ears_lost_during_the_closing_words_do_not_cut_them():
+    scene = started()
+    scene.do(e.ServerClosing())
+    assert scene.do(e.PartFailed(e.Part.TRANSCRIBER, 0, False)) == []
+    scene.speak(Policy().server_closing)
+    assert only(c.HangUp, scene.played())
+
+
+def test_after_an_apology_the_words_cut_off_before_are_not_said():
+    scene = speaking("We can fix that tomorrow. When does it suit you best?")
+    scene.hush(300)
+    scene.voice(300)
+    scene.hush(300)
+    scene.do(e.PartFailed(e.Part.VOICE, 0, True))
+    scene.speak(Policy().apology)
+    scene.played()
+    assert only(c.Say, scene.do(e.FinalTranscript("", 2)) + scene.hush(1_000)) == []
+
+
 def test_the_failure_of_an_abandoned_turn_is_nobodys_business():
     scene = thinking()
     turn = scene.turn
@@ -291,6 +339,18 @@ def test_the_hash_key_ends_an_entry_at_once():
     assert only(c.Think, out)[0].history == (CallerPressed("4#"),)
 
 
+def test_the_answer_to_keys_is_measured_from_the_last_key():
+    scene = started()
+    scene.ask("Hello?")
+    scene.answer("Your number?")
+    scene.hush(4_000)
+    scene.do(*(e.DigitPressed(digit) for digit in "55#"))
+    scene.now += 300
+    scene.reply("Thank you.")
+    (measure,) = only(c.Measure, scene.speak("Thank you."))
+    assert (measure.transcript_ms, measure.first_text_ms, measure.first_audio_ms) == (0, 300, 300)
+
+
 def test_a_key_interrupts_the_agent():
     scene = speaking()
     out = scene.do(e.DigitPressed("1"))
@@ -327,6 +387,61 @@ def test_a_booking_survives_the_turn_that_asked_for_it():
     assert think.history[-1] == ToolUsed("r1", "book_order", "{}", '{"order_id":"A"}')
     (hang_up,) = only(c.HangUp, scene.do(e.MediaStopped(e.StopCause.CALLER_HUNG_UP)))
     assert hang_up.outcome == Outcome(Disposition.BOOKED, EndReason.CALLER_HUNG_UP)
+
+
+def test_an_order_booked_during_the_goodbye_makes_the_call_booked():
+    scene = thinking()
+    turn = scene.turn
+    scene.do(
+        e.ReplyText(turn, "It is booked, goodbye."),
+        e.ToolRequested(turn, "r1", "book_order", "{}"),
+        e.ToolRequested(turn, "r2", "end_call", "{}"),
+        e.ReplyEnded(turn),
+        e.ToolReturned("r1", '{"order_id":"A"}', True),
+        e.ReplyEnded(turn),
+    )
+    scene.speak("It is booked, goodbye.")
+    assert only(c.HangUp, scene.played()) == [
+        c.HangUp(Outcome(Disposition.BOOKED, EndReason.AGENT_GOODBYE))
+    ]
+
+
+def test_an_order_booked_during_closing_words_makes_the_call_booked():
+    scene = thinking()
+    scene.do(e.ToolRequested(scene.turn, "r1", "book_order", "{}"), e.ReplyEnded(scene.turn))
+    scene.do(e.ServerClosing(), e.ToolReturned("r1", '{"order_id":"A"}', True))
+    scene.speak(Policy().server_closing)
+    assert only(c.HangUp, scene.played()) == [
+        c.HangUp(Outcome(Disposition.BOOKED, EndReason.SERVER_CLOSING))
+    ]
+
+
+def test_a_transfer_stays_a_transfer_whatever_was_booked():
+    scene = thinking()
+    turn = scene.turn
+    scene.do(e.ToolRequested(turn, "r1", "book_order", "{}"), e.ReplyEnded(turn))
+    scene.do(e.ToolReturned("r1", '{"order_id":"A"}', True))
+    scene.do(e.ToolRequested(turn, "r2", "transfer_call", "{}"), e.ReplyEnded(turn))
+    assert only(c.HangUp, scene.do(e.SpeechEnded(turn))) == [
+        c.HangUp(Outcome(Disposition.HANDED_OVER, EndReason.TRANSFER))
+    ]
+
+
+def test_a_turn_whose_tool_takes_long_is_not_given_up_once_its_first_words_are_played():
+    scene = thinking()
+    turn = scene.turn
+    scene.do(
+        e.ReplyText(turn, "One moment. "),
+        e.ToolRequested(turn, "r1", "look_up", "{}"),
+        e.ReplyEnded(turn),
+    )
+    scene.speak("One moment. ", ms=500, last=False)
+    scene.hush(500)
+    scene.played()
+    assert only(c.Abandon, scene.hush(8_000)) == []
+    assert [think.turn for think in only(c.Think, scene.do(e.ToolReturned("r1", "{}", True)))] == [
+        turn
+    ]
 
 
 def test_tool_results_nobody_asked_for_are_ignored():

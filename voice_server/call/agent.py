@@ -20,10 +20,10 @@ class AgentSide:
     """Owns the turns, their numbers and the playout ledger.
 
     `media_ms` is the newest inbound timestamp: the carrier's clock. `booked` tells that an
-    order stands.
+    order stands. `cut_off` is the newest turn if it was interrupted, with its unheard rest.
     """
 
-    __slots__ = ("_dialogue", "_playout", "booked", "media_ms", "number", "turn")
+    __slots__ = ("_dialogue", "_playout", "booked", "cut_off", "media_ms", "number", "turn")
 
     def __init__(self, dialogue: Dialogue) -> None:
         self._dialogue = dialogue
@@ -32,6 +32,7 @@ class AgentSide:
         self.number: e.TurnId = 0
         self.media_ms = 0
         self.booked = False
+        self.cut_off: tuple[AgentTurn, str] | None = None
 
     @property
     def heard_out(self) -> AgentTurn | None:
@@ -40,6 +41,11 @@ class AgentSide:
         if turn is None or not (turn.fully_planned and turn.speech_ended and self._playout.idle):
             return None
         return turn
+
+    @property
+    def played_out(self) -> bool:
+        """Nothing sent is on its way to the caller's ear."""
+        return self._playout.idle
 
     @property
     def ending(self) -> Outcome | None:
@@ -55,14 +61,14 @@ class AgentSide:
         ending = self.ending
         if ending is not None and ending.disposition is not Disposition.HANDED_OVER:
             return Outcome(ending.disposition, reason)
-        return self.or_booked(Outcome(Disposition.ABANDONED, reason))
+        return Outcome(Disposition.ABANDONED, reason)
 
     def or_booked(self, end: Outcome) -> Outcome:
-        """The outcome of a call that ends without a goodbye: what was booked stays booked.
+        """The outcome with the orders in mind: what was booked stays booked.
 
-        Only a scam is a scam, whatever was booked in it.
+        Only a scam is a scam and a transfer a transfer, whatever was booked before.
         """
-        if not self.booked or end.disposition is Disposition.SCAM:
+        if not self.booked or end.disposition in (Disposition.SCAM, Disposition.HANDED_OVER):
             return end
         return Outcome(Disposition.BOOKED, end.reason)
 
@@ -74,6 +80,7 @@ class AgentSide:
     def begin(self, asked_at: int) -> AgentTurn:
         """Start the next turn."""
         self.number += 1
+        self.cut_off = None
         self.turn = AgentTurn(self.number, asked_at)
         return self.turn
 
@@ -95,8 +102,7 @@ class AgentSide:
             case e.ReplyEnded():
                 return turn.reply_ended(event)
             case e.ToolRequested(name=name) if name == END_CALL:
-                done = Disposition.BOOKED if self.booked else Disposition.ANSWERED
-                turn.ending = Outcome(done, EndReason.AGENT_GOODBYE)
+                turn.ending = Outcome(Disposition.ANSWERED, EndReason.AGENT_GOODBYE)
             case e.ToolRequested(name=name) if name == TRANSFER_CALL:
                 turn.ending = Outcome(Disposition.HANDED_OVER, EndReason.TRANSFER)
             case e.ToolRequested(request_id=key, name=name, arguments=arguments):

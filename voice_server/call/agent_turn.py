@@ -12,7 +12,8 @@ class AgentTurn:
     """What is planned, said and still to come; its methods return the commands it needs next.
 
     `ending` is the outcome to end the call with once this turn has been heard; `held` turns
-    are closing words that nothing interrupts. Instants are -1 until they happen.
+    are closing words that nothing interrupts; `scripted` ones need no language model.
+    Instants are -1 until they happen.
     """
 
     __slots__ = (
@@ -26,6 +27,7 @@ class AgentTurn:
         "note",
         "number",
         "planned",
+        "scripted",
         "speech_at",
         "speech_ended",
         "text_at",
@@ -39,6 +41,7 @@ class AgentTurn:
         self.expects = Expectation.ANYTHING
         self.ending: Outcome | None = None
         self.held = False
+        self.scripted = False
         self.text_at = -1
         self.speech_at = -1
         self.speech_ended = False
@@ -65,7 +68,8 @@ class AgentTurn:
 
     def words(self, text: str, now: int) -> list[c.Command]:
         """Take all words of a turn that needs no language model."""
-        self.planned, self.text_at, self._reply_ended = text, now, True
+        self.planned, self.text_at = text, now
+        self.scripted = self._reply_ended = True
         return [*self._say(text), c.FinishSaying(self.number)]
 
     def await_tool(self, request_id: str) -> None:

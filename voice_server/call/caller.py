@@ -17,6 +17,7 @@ class CallerSide:
     __slots__ = (
         "_gate",
         "_keys",
+        "_keys_at",
         "_last_words",
         "_policy",
         "_transcribed",
@@ -31,6 +32,7 @@ class CallerSide:
         self._policy = policy
         self._gate = VoiceGate(policy.commit_ms)
         self._keys = ""
+        self._keys_at = 0
         self._last_words = ""
         self._transcribed = 0
         self.expects = Expectation.ANYTHING
@@ -48,6 +50,11 @@ class CallerSide:
     def spoke_at(self) -> int:
         """The newest moment that held voice."""
         return self._gate.last_voice_at
+
+    @property
+    def done_at(self) -> int:
+        """The newest moment that held voice or completed an entry of keys."""
+        return max(self._gate.last_voice_at, self._keys_at)
 
     @property
     def onset_at(self) -> int:
@@ -107,7 +114,7 @@ class CallerSide:
     def take_keys(self, now: int) -> str:
         """The keys pressed since the last take."""
         keys, self._keys = self._keys, ""
-        self.transcript_at = now
+        self.transcript_at = self._keys_at = now
         return keys
 
     def asked(self, expects: Expectation) -> None:

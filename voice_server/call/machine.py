@@ -40,7 +40,6 @@ class Call:
         self.record = CallRecord(policy)
         self._caller = CallerSide(policy)
         self.agent = AgentSide(self.dialogue)
-        self._cut_off: tuple[AgentTurn, str] | None = None  # an interrupted turn, its unheard rest
         self._deadlines = Deadlines()
         self._out: list[c.Command] = []
         self._started_at = 0
@@ -145,7 +144,7 @@ class Call:
         if self._caller.transcribed:
             self._deadlines.clear(Deadline.TRANSCRIPT)
         if text:
-            self._cut_off = None
+            self.agent.cut_off = None
             self.dialogue.caller_said(text)
             began, ended = self._caller.onset_at, self._caller.spoke_at
             self._out += self.record.line("caller", text, "", began, ended)
@@ -165,7 +164,7 @@ class Call:
     def _keys_complete(self, now: int) -> None:
         keys = self._caller.take_keys(now)
         self._deadlines.clear(Deadline.DIGITS)
-        self._cut_off = None
+        self.agent.cut_off = None
         self.dialogue.caller_pressed(keys)
         self._out += self.record.keys(keys, now)
         if self.phase is Phase.LISTENING and not self._caller.speaking:
@@ -173,9 +172,8 @@ class Call:
 
     def _think(self, now: int) -> None:
         self._deadlines.clear(Deadline.END_OF_TURN, Deadline.SILENCE, Deadline.TRANSCRIPT)
-        self._cut_off = None
         self._move(Phase.THINKING)
-        self._ask(self.agent.begin(max(self._caller.spoke_at, self._started_at)), now)
+        self._ask(self.agent.begin(max(self._caller.done_at, self._started_at)), now)
         self._publish(now)
 
     def _ask(self, turn: AgentTurn, now: int) -> None:
@@ -201,7 +199,9 @@ class Call:
         if turn is None:
             return
         if turn.speech_at < 0:
-            turn.speech_at, self._failures = now, 0
+            turn.speech_at = now
+            if not turn.scripted:
+                self._failures = 0
             self._out.append(self.record.measured(turn, self._caller.transcript_at))
         if self.phase is not Phase.SPEAKING:
             self._move(Phase.SPEAKING)
@@ -210,9 +210,11 @@ class Call:
         self._deadlines.set(Deadline.PLAYOUT, now + self.agent.left_ms + _PLAYOUT_GRACE_MS)
 
     def _finish_if_heard(self, now: int) -> None:
+        if self.agent.played_out:
+            self._deadlines.clear(Deadline.PLAYOUT)
         if (turn := self.agent.heard_out) is None:
             return
-        self._deadlines.clear(Deadline.PLAYOUT, Deadline.CLOSING)
+        self._deadlines.clear(Deadline.CLOSING)
         self._heard(turn, self.agent.finish(), interrupted=False, now=now)
         self._caller.asked(turn.expects)
         if turn.ending is not None:
@@ -235,7 +237,7 @@ class Call:
             return True
         if turn.held or not self.policy.interruptible:
             return False
-        self._cut_off = (turn, turn.unheard(self._drop(turn, now)))
+        self.agent.cut_off = (turn, turn.unheard(self._drop(turn, now)))
         self._caller.asked(turn.expects)
         self._listen(now)
         return True
@@ -285,11 +287,7 @@ class Call:
                 case Deadline.PLAYOUT:
                     self._marks_lost(now)
                 case Deadline.MAX_CALL:
-                    self._close(
-                        self.policy.max_call_closing,
-                        outcome.MAX_DURATION,
-                        now,
-                    )
+                    self._close(self.policy.max_call_closing, outcome.MAX_DURATION, now)
                 case Deadline.CLOSING:
                     self._end(self.agent.ending or outcome.FAILED, now)
                 case _:
@@ -304,14 +302,14 @@ class Call:
             self._deadlines.set(Deadline.TRANSCRIPT, max(now + 1, wait))
         elif self.dialogue.unanswered:
             self._think(now)
-        elif self._cut_off is not None:
-            self._resume(*self._cut_off, now=now)
+        elif self.agent.cut_off is not None:
+            self._resume(*self.agent.cut_off, now=now)
         else:
             self._deadlines.set(Deadline.SILENCE, now + self.policy.silence_ms)
 
     def _resume(self, cut: AgentTurn, rest: str, *, now: int) -> None:
         """Nobody meant to interrupt (a cough, a door): say what was not heard, or think anew."""
-        self._cut_off = None
+        self.agent.cut_off = None
         if not cut.fully_planned:
             self._think(now)
         elif rest.strip():
@@ -343,12 +341,15 @@ class Call:
     def _part_failed(self, part: e.Part, number: e.TurnId, now: int) -> None:
         if part is e.Part.RISK or (number and self.agent.at_work(number) is None):
             return
-        turn = self.agent.turn
-        if turn is not None and turn.held:  # not even the closing words can be said
-            self._end(turn.ending or outcome.FAILED, now)
+        turn, deaf = self.agent.turn, part is e.Part.TRANSCRIBER
+        if turn is not None and turn.held:
+            if not deaf:  # not even the closing words can be said
+                self._end(turn.ending or outcome.FAILED, now)
+            return
+        if self.phase is Phase.WAITING and not deaf:  # nobody to tell, nothing lost
             return
         self._failures += 1
-        if part is e.Part.TRANSCRIBER or self._failures > _FAILURES_BORNE:
+        if deaf or self._failures > _FAILURES_BORNE:
             self._close(self.policy.failure_closing, outcome.FAILED, now)
             return
         if turn is not None:
@@ -366,7 +367,6 @@ class Call:
 
     def _close(self, words: str, end: Outcome, now: int) -> None:
         """Say closing words that nothing interrupts, then end."""
-        end = self.agent.or_booked(end)
         turn = self.agent.turn
         if turn is not None and turn.held:
             return
@@ -382,13 +382,13 @@ class Call:
     def _end(self, end: Outcome, now: int) -> None:
         if (turn := self.agent.turn) is not None:
             self._drop(turn, now)
-        self.outcome = end
+        self.outcome = self.agent.or_booked(end)
         connected_ms = now - self._started_at if self.phase is not Phase.WAITING else 0
         self._move(Phase.ENDED)
         self._deadlines.clear_all()
         self._out += self.record.closing(connected_ms)
         self._publish(now)
-        self._out.append(c.HangUp(end))
+        self._out.append(c.HangUp(self.outcome))
 
     def _publish(self, now: int) -> None:
         side, number = self._caller, self.agent.number

@@ -78,7 +78,8 @@ class VoiceGate:
         confirmed = known and self._score >= _SURE_SPEECH
         if self._loud_ms < (_ATTACK_MS if confirmed else _ATTACK_ALONE_MS):
             return None
-        self.open, self.onset_at, self.last_voice_at = True, now - self._loud_ms, now
+        # frames that were held up arrive in one burst: their speech cannot predate the call
+        self.open, self.onset_at, self.last_voice_at = True, max(0, now - self._loud_ms), now
         self._loud_ms = 0
         return Edge.OPENED
 

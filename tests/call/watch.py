@@ -1,0 +1,440 @@
+"""What must hold for every call, whatever happens to it: the rules, checked event by event."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from enum import StrEnum
+from fractions import Fraction
+from typing import NamedTuple
+
+from voice_server.call import BOOK_ORDER, Call, Disposition, Phase, Policy
+from voice_server.call import commands as c
+from voice_server.call import events as e
+from voice_server.call.history import AgentSaid, CallerPressed, CallerSaid, History
+
+
+class Rule(StrEnum):
+    """The promises of a call."""
+
+    ONE_END = "one HangUp, the last command of all, and no deadline after it"
+    CURRENT_TURN = "Think, Say and FinishSaying name the turn in progress, new ones in order"
+    ABANDON_ONCE = "Abandon names the turn in progress, and that turn is over"
+    LATE_IS_NOTHING = "what a turn that is over still yields changes nothing"
+    PLAY_WHILE_SPEAKING = "Play is the audio just made, behind it a mark, while speaking"
+    STOP_ON_ABANDON = "abandoning a turn throws away its sound"
+    HEARD_TRUTH = "the agent said what the carrier played, cut at a word, and nothing else"
+    UNHEARD_REST = "heard and unheard together are what was said"
+    LINE_PER_TURN = "a turn that said something leaves exactly one line"
+    CALLER_LINE = "every transcript with words is one line of the caller"
+    HISTORY = "the model is shown the lines of the transcript, no more and no less"
+    NEW_MATTER = "the model is asked only when there is something new to answer"
+    MONEY = "the cost is the worth of all that was used, and never falls"
+    SNAPSHOT = "snapshots are numbered and tell the truth"
+    PHASE_SHOWN = "every change of phase is shown"
+    NO_BUSY_LOOP = "after TimePassed nothing is due any more"
+    WATCHED = "a live call always has a deadline, a quiet listening one a near deadline"
+    TIME_LIMIT = "no call outlives its time limit and its closing words"
+    TOOL_ONCE = "a tool runs once per request"
+    FINISH_ONCE = "FinishSaying comes once for a turn that is heard out, and nothing after it"
+    MEDIA_FIRST = "nothing is said before the stream is open"
+    EARS = "every frame goes to the transcriber, every pause is committed once, in order"
+    LAST_VIEW = "the last assessment of an ended call, and no other, is final"
+    SEGMENTS = "the detector is shown every line with words once, in order"
+    TIMES = "a line lies in the call's past"
+    MEASURED_ONCE = "a turn is measured at most once, and never negative"
+    OUTCOME = "a call is booked when an order stands, unless it is a scam or a transfer"
+    ANSWERED = "a caller left unanswered is answered or the call is closed"
+    GOES_ON = "a turn is being written, waits for a tool, or has all its words"
+    OWN_WORDS = "what no model said is a phrase of the policy or the rest of what was cut off"
+    SAME_AGAIN = "the same events at the same times give the same commands"
+
+
+class Broken(AssertionError):
+    """A rule does not hold."""
+
+    def __init__(self, rule: Rule, detail: object) -> None:
+        super().__init__(f"{rule}: {detail}")
+        self.rule = rule
+
+
+class Span(NamedTuple):
+    """Audio sent and not yet acknowledged."""
+
+    mark: str
+    text: str
+    ms: int
+
+
+class Heard(NamedTuple):
+    """What a turn that was cut off can have sounded like."""
+
+    sure: str
+    span: Span | None
+    share: Fraction  # of the span that the media clock has reached
+
+
+LATE_KINDS = (e.ReplyText, e.ToolRequested, e.ReplyEnded, e.SpeechReady, e.SpeechEnded)
+
+
+def held(rule: Rule, truth: bool, detail: object = "") -> None:
+    """Insist on a rule."""
+    if not truth:
+        raise Broken(rule, detail)
+
+
+def squeezed(text: str) -> str:
+    """Text without its blanks, to compare across the places where it is trimmed."""
+    return "".join(text.split())
+
+
+class Watch:
+    """Feeds a call and checks what it does against its own, independent books."""
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.policy: Policy = call.policy
+        self.log: list[tuple[e.Event, int, tuple[c.Command, ...]]] = []
+        self.ended = False
+        self.started_at = -1
+        self.turn = 0
+        self.over = True
+        self.said = ""
+        self.sent = ""  # what the audio sent of this turn says
+        self.lines_of_turn = 0
+        self.finished = False
+        self.measured = False
+        self.spans: deque[Span] = deque()
+        self.heard = ""
+        self.cut: Heard | None = None
+        self.marks: set[str] = set()
+        self.media_ms = 0
+        self.anchor_media_ms = 0
+        self.shown: list[str] = []  # the lines of the transcript that have words
+        self.lines = 0
+        self.segments = 0
+        self.commits = 0
+        self.used: dict[str, int] = {}
+        self.cost = 0
+        self.sequence = 0
+        self.caller_speaks = False
+        self.tools: dict[str, str] = {}
+        self.returned: set[str] = set()
+        self.writing = False  # the model is at work on the turn in progress
+        self.awaited: set[str] = set()  # tools that the turn in progress waits for
+        self.booked = False
+        self.rest = ""  # what nobody heard of the newest turn, if it was cut off
+        self.phrases = _phrases(self.policy)
+        self.matter = False  # words, keys or results the model has not seen
+        self.dropped = False  # a turn since the last question was not heard out
+
+    def feed(self, event: e.Event, now: int) -> list[c.Command]:
+        """Let the call take one event; raises `Broken` when a rule does not hold."""
+        was = self.call.phase
+        late = self._is_late(event)
+        commands = list(self.call.handle(event, now))
+        self.log.append((event, now, tuple(commands)))
+        if self.ended:
+            held(Rule.ONE_END, not commands, commands)
+            held(Rule.ONE_END, self.call.phase is Phase.ENDED and self.call.deadline is None)
+            return commands
+        if late:
+            held(Rule.LATE_IS_NOTHING, not commands, (event, commands))
+        self._note(event, now, commands)
+        for place, command in enumerate(commands):
+            self._check(command, event, now, commands[place + 1 :])
+        self._settle(event, now, was, commands)
+        return commands
+
+    def _is_late(self, event: e.Event) -> bool:
+        if isinstance(event, e.MarkPlayed):
+            return all(span.mark != event.name for span in self.spans)
+        if isinstance(event, e.ToolReturned):
+            known = event.request_id in self.tools
+            return not known or event.request_id in self.returned
+        about_turn = isinstance(event, LATE_KINDS) or (
+            isinstance(event, e.PartFailed) and event.turn != 0
+        )
+        return about_turn and (event.turn != self.turn or self.over)  # type: ignore[union-attr]
+
+    def _note(self, event: e.Event, now: int, commands: list[c.Command]) -> None:
+        """Put the facts of the event into our own books."""
+        match event:
+            case e.AudioHeard(mulaw=mulaw, media_ms=media_ms):
+                self.media_ms = media_ms
+                heard = [x for x in commands if isinstance(x, c.Transcribe)]
+                held(Rule.EARS, commands[:1] == [c.Transcribe(mulaw)] and len(heard) == 1)
+            case e.MediaStarted() if self.started_at < 0:
+                self.started_at = now
+            case e.MarkPlayed(name=name) if any(span.mark == name for span in self.spans):
+                self._acknowledge(name)
+            case e.FinalTranscript(text=text) if text.strip():
+                words = [x.text for x in commands if isinstance(x, c.Record)]
+                held(Rule.CALLER_LINE, words == [text.strip()], words)
+            case e.Consumed(item=item, quantity=quantity):
+                self.used[item] = self.used.get(item, 0) + quantity
+            case e.ReplyEnded(turn=turn) if turn == self.turn:
+                self.writing = False
+            case e.ToolReturned(request_id=key, succeeded=succeeded) if key in self.tools:
+                self.awaited.discard(key)
+                if key not in self.returned:
+                    self.returned.add(key)
+                    self.booked |= succeeded and self.tools[key] == BOOK_ORDER
+                    self.matter = True
+
+    def _acknowledge(self, name: str) -> None:
+        while self.spans:
+            span = self.spans.popleft()
+            self.heard += span.text
+            if span.mark == name:
+                break
+        self.anchor_media_ms = self.media_ms
+
+    def _check(  # noqa: C901 - one flat table
+        self, command: c.Command, event: e.Event, now: int, rest: list[c.Command]
+    ) -> None:
+        match command:
+            case c.Transcribe():
+                held(Rule.EARS, isinstance(event, e.AudioHeard))
+            case c.Commit(utterance=utterance):
+                self.commits += 1
+                held(Rule.EARS, utterance == self.commits, utterance)
+            case c.Think():
+                self._thinks(command)
+            case c.Say(turn=turn, text=text):
+                if turn != self.turn:
+                    known = text in self.phrases or text.strip() == self.rest
+                    held(Rule.OWN_WORDS, known, (text, self.rest))
+                self._in_progress(turn)
+                held(Rule.FINISH_ONCE, not self.finished, command)
+                self.said += text
+            case c.FinishSaying(turn=turn):
+                self._in_progress(turn)
+                held(Rule.FINISH_ONCE, not self.finished, command)
+                self.finished = True
+            case c.Abandon(turn=turn):
+                self._abandons(turn, rest)
+            case c.Play(mulaw=mulaw):
+                ready = isinstance(event, e.SpeechReady) and event.mulaw == mulaw
+                marked = bool(rest) and isinstance(rest[0], c.PlaceMark)
+                held(Rule.PLAY_WHILE_SPEAKING, ready and marked, (event, rest))
+                held(Rule.PLAY_WHILE_SPEAKING, self.call.phase is Phase.SPEAKING)
+                held(Rule.MEDIA_FIRST, self.started_at >= 0)
+            case c.PlaceMark(name=name):
+                self._sends(name, event)
+            case c.StopPlaying():
+                held(Rule.STOP_ON_ABANDON, self.over and bool(self.spans))
+                self.spans.clear()
+            case c.RunTool(request_id=key, name=name):
+                held(Rule.TOOL_ONCE, key not in self.tools, key)
+                held(Rule.TOOL_ONCE, isinstance(event, e.ToolRequested))
+                self.tools[key] = name
+                self.awaited.add(key)
+            case c.Record():
+                self._records(command, now, rest)
+            case c.AssessRisk(segment=segment):
+                held(Rule.SEGMENTS, segment.number == self.segments, segment.number)
+                self.segments += 1
+            case c.RecordRisk(final=final):
+                ends = any(isinstance(x, c.HangUp) for x in rest)
+                last = ends and not any(isinstance(x, c.RecordRisk) for x in rest)
+                held(Rule.LAST_VIEW, final == last, command)
+            case c.Book():
+                self._books(command, event)
+            case c.Measure():
+                held(Rule.MEASURED_ONCE, command.turn == self.turn and not self.measured)
+                waits = (command.transcript_ms, command.first_text_ms, command.first_audio_ms)
+                held(Rule.MEASURED_ONCE, min(waits) >= -1 and waits[-1] >= 0, waits)
+                self.measured = True
+            case c.Publish():
+                self._publishes(command, now)
+            case c.HangUp():
+                held(Rule.ONE_END, not rest and not self.ended, rest)
+                self.ended = True
+                self._outcome(command)
+
+    def _in_progress(self, turn: int) -> None:
+        """A command names this turn: the one in progress, or the very next one."""
+        held(Rule.MEDIA_FIRST, self.started_at >= 0, turn)
+        if turn == self.turn:
+            held(Rule.CURRENT_TURN, not self.over, f"{turn} is over")
+            return
+        held(Rule.CURRENT_TURN, self.over and turn == self.turn + 1, (turn, self.turn))
+        self.turn, self.over, self.said, self.sent = turn, False, "", ""
+        self.lines_of_turn, self.finished, self.measured, self.rest = 0, False, False, ""
+        self.writing, self.awaited = False, set()
+
+    def _thinks(self, command: c.Think) -> None:
+        goes_on = command.turn == self.turn
+        self._in_progress(command.turn)
+        self.writing = True
+        held(Rule.FINISH_ONCE, not self.finished, command.turn)
+        held(Rule.NEW_MATTER, self.matter or (self.dropped and not goes_on), command.turn)
+        held(Rule.HISTORY, _lines(command.history) == self.shown, command.turn)
+        noted = [x for x in command.history if isinstance(x, AgentSaid) and not x.text]
+        held(Rule.HISTORY, not any(x.interrupted for x in noted), noted)
+        self.matter = self.dropped = False
+
+    def _abandons(self, turn: int, rest: list[c.Command]) -> None:
+        held(Rule.ABANDON_ONCE, turn == self.turn and not self.over, (turn, self.turn))
+        self.over = self.dropped = True
+        if self.spans:
+            held(Rule.STOP_ON_ABANDON, rest[:1] == [c.StopPlaying()], rest)
+        span, share = (self.spans[0] if self.spans else None), Fraction(0)
+        if span is not None and span.ms:
+            reached = Fraction(max(0, self.media_ms - self.anchor_media_ms), span.ms)
+            share = min(Fraction(1), reached)
+        self.cut, self.heard = Heard(self.heard, span, share), ""
+
+    def _sends(self, name: str, event: e.Event) -> None:
+        held(Rule.PLAY_WHILE_SPEAKING, isinstance(event, e.SpeechReady) and name not in self.marks)
+        assert isinstance(event, e.SpeechReady)
+        if not self.spans:
+            self.anchor_media_ms = self.media_ms
+        self.marks.add(name)
+        self.sent += event.text
+        self.spans.append(Span(name, event.text, len(event.mulaw) // 8))
+
+    def _records(self, line: c.Record, now: int, rest: list[c.Command]) -> None:
+        held(Rule.TIMES, 0 <= line.started_ms <= line.ended_ms <= now, line)
+        self.lines += 1
+        if line.speaker == "agent":
+            self.lines_of_turn += 1
+            held(Rule.LINE_PER_TURN, self.lines_of_turn == 1, line)
+            self._truly_heard(line)
+        else:
+            held(Rule.CALLER_LINE, line.speaker == "caller" and bool(line.text), line)
+            self.matter = True
+        if line.text:
+            self.shown.append(line.text)
+        follows = rest[0] if rest else None
+        assessed = isinstance(follows, c.AssessRisk) and follows.segment.text == line.text
+        pressed = line.speaker == "caller" and set(line.text) <= set("0123456789*#ABCD")
+        wanted = bool(line.text) and self.policy.detect_scams and not pressed
+        held(Rule.SEGMENTS, assessed == wanted, line)
+
+    def _truly_heard(self, line: c.Record) -> None:
+        if self.cut is None:
+            held(Rule.HEARD_TRUTH, not self.spans and line.text == self.heard.strip(), line)
+            self.heard = ""
+        else:
+            sure, span, share = self.cut
+            held(Rule.HEARD_TRUTH, line.text.startswith(sure.strip()), (line, self.cut))
+            whole = sure + (span.text if span else "")
+            held(Rule.HEARD_TRUTH, whole.strip().startswith(line.text), (line, self.cut))
+            room = len(sure) + (len(span.text) * share if span else 0)
+            lead = len(whole) - len(whole.lstrip())
+            held(
+                Rule.HEARD_TRUTH,
+                not line.text or lead + len(line.text) <= max(room, len(sure.rstrip())),
+                (line, self.cut),
+            )
+            beyond = whole.strip()[len(line.text) : len(line.text) + 1]
+            at_span = line.text == sure.strip()
+            held(Rule.HEARD_TRUTH, at_span or not beyond or beyond.isspace(), (line, self.cut))
+            self.rest = line.unheard
+        if squeezed(self.said).startswith(squeezed(self.sent)):
+            both = squeezed(line.text + line.unheard)
+            held(Rule.UNHEARD_REST, both.startswith(squeezed(self.said)), (line, self.said))
+
+    def _books(self, book: c.Book, event: e.Event) -> None:
+        if not isinstance(event, e.Consumed):  # the carrier's minutes, at the end
+            self.used[book.item] = self.used.get(book.item, 0) + book.quantity
+        self.cost += book.micro_usd
+        worth = sum(
+            math.ceil(Fraction(self.used.get(rate.item, 0) * rate.micro_usd, rate.per))
+            for rate in self.policy.tariff
+        )
+        held(Rule.MONEY, book.micro_usd >= 0 and self.cost <= worth, (book, worth))
+
+    def _publishes(self, publish: c.Publish, now: int) -> None:
+        state = publish.state
+        held(Rule.SNAPSHOT, state.sequence == self.sequence + 1, state.sequence)
+        self.sequence = state.sequence
+        held(Rule.SNAPSHOT, (state.at_ms, state.line_count) == (now, self.lines), state)
+        held(Rule.MONEY, state.cost_micro_usd == self.cost, (state.cost_micro_usd, self.cost))
+        self.caller_speaks = state.speaking == "caller"
+
+    def _outcome(self, hang_up: c.HangUp) -> None:
+        held(Rule.ONE_END, hang_up.outcome == self.call.outcome)
+        disposition = hang_up.outcome.disposition
+        exempt = disposition in (Disposition.SCAM, Disposition.HANDED_OVER)
+        if not exempt:
+            held(Rule.OUTCOME, self.booked == (disposition is Disposition.BOOKED), disposition)
+
+    def _settle(self, event: e.Event, now: int, was: Phase, commands: list[c.Command]) -> None:
+        """The event is dealt with: how does the call stand?"""
+        phase, deadline = self.call.phase, self.call.deadline
+        published = [x.state.phase for x in commands if isinstance(x, c.Publish)]
+        held(Rule.PHASE_SHOWN, phase is was or published[-1:] == [phase.value], published)
+        held(Rule.ONE_END, self.ended == (phase is Phase.ENDED), phase)
+        if isinstance(event, e.MediaStopped):
+            held(Rule.ONE_END, self.ended)
+        self._settle_turn(phase)
+        self.cut = None
+        if isinstance(event, e.TimePassed):
+            held(Rule.NO_BUSY_LOOP, deadline is None or deadline > now, (deadline, now))
+        if self.ended:
+            held(Rule.ONE_END, deadline is None, deadline)
+            worth = sum(
+                math.ceil(Fraction(self.used.get(rate.item, 0) * rate.micro_usd, rate.per))
+                for rate in self.policy.tariff
+            )
+            held(Rule.MONEY, self.cost == worth, (self.cost, worth))
+        elif phase is not Phase.WAITING:
+            self._settle_deadline(event, now, phase, deadline)
+
+    def _settle_turn(self, phase: Phase) -> None:
+        busy = phase in (Phase.THINKING, Phase.SPEAKING)
+        if busy:
+            held(Rule.CURRENT_TURN, not self.over, phase)
+            held(Rule.GOES_ON, self.writing or bool(self.awaited) or self.finished, self.turn)
+            return
+        if not self.over:  # without Abandon: it was heard out
+            self.over = True
+            held(Rule.FINISH_ONCE, self.finished and not self.spans, self.turn)
+        faithful = squeezed(self.said).startswith(squeezed(self.sent))
+        if self.turn and faithful and squeezed(self.said):
+            held(Rule.LINE_PER_TURN, self.lines_of_turn == 1, self.turn)
+
+    def _settle_deadline(
+        self, event: e.Event, now: int, phase: Phase, deadline: int | None
+    ) -> None:
+        held(Rule.WATCHED, deadline is not None, phase)
+        assert deadline is not None
+        if phase is Phase.LISTENING and not self.caller_speaks:
+            policy = self.policy
+            longest = max(policy.silence_ms, policy.digits_gap_ms, policy.transcript_wait_ms)
+            held(Rule.WATCHED, deadline <= now + longest, (deadline, now))
+        if isinstance(event, e.TimePassed):
+            last = self.started_at + self.policy.max_call_ms + self.policy.closing_ms
+            # closing words that began for another reason have their own, later, limit
+            held(Rule.TIME_LIMIT, now <= last + self.policy.closing_ms, (now, last))
+
+
+def _phrases(policy: Policy) -> frozenset[str]:
+    """All that a call may say of its own accord."""
+    return frozenset(
+        {
+            policy.greeting,
+            policy.silence_closing,
+            policy.max_call_closing,
+            policy.apology,
+            policy.failure_closing,
+            policy.server_closing,
+            policy.scam_closing,
+            *policy.silence_prompts,
+        }
+    )
+
+
+def _lines(history: History) -> list[str]:
+    """The lines that a history holds, in order."""
+    lines = []
+    for entry in history:
+        match entry:
+            case CallerSaid(text=text) | AgentSaid(text=text):
+                lines.append(text)
+            case CallerPressed(digits=digits):
+                lines.append(digits)
+    return [line for line in lines if line]
