@@ -1,12 +1,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 
 import pytest
 
 from models.weights import WeightsMissing
-from tests.speech.conftest import FACTS, FRAME, SILENCE, frames, pieces
+from tests.speech.conftest import (
+    FACTS,
+    FRAME,
+    SILENCE,
+    channel,
+    frames,
+    pieces,
+    shared_folder,
+)
+from tests.speech.test_moonshine import edits, words
 from voice_server.call.events import FinalTranscript, SpeechReady
 from voice_server.speech.engines import LocalEngines, open_local
 
@@ -45,6 +55,28 @@ async def test_what_one_call_says_another_understands(engines: LocalEngines):
     text = await final(engines, audio)
 
     assert "sink is leaking" in text.lower()
+
+
+@pytest.mark.weights
+@pytest.mark.shared
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "ceiling"), [("rc_amazon_order", 0.08), ("tel_english2", 0.08)])
+async def test_a_recorded_call_is_heard_from_end_to_end(engines: LocalEngines, name, ceiling):
+    recording = shared_folder() / "data" / "calls" / f"{name}.wav"
+    turns = json.loads(recording.with_suffix(".json").read_text())["turns"]
+    said = words(" ".join(turn["text"] for turn in turns))
+    heard: list[str] = []
+    async with engines.speech_to_text.listen(FACTS) as transcriber:
+        for frame in frames(channel(recording)):
+            transcriber.push(frame)
+        transcriber.commit(1)
+        async for event in transcriber:
+            if isinstance(event, FinalTranscript):
+                heard += words(event.text)
+                if event.utterance == 1:
+                    break
+
+    assert edits(said, heard) / len(said) < ceiling
 
 
 @pytest.mark.weights
