@@ -102,6 +102,12 @@ def check(name: str, call: Conversation) -> None:
         assert len(call.tools) == 1
 
 
+def test_who_asks_for_a_human_leaves_a_message_where_there_is_none() -> None:
+    call = Conversation(can_transfer=False)
+    call.say(*(turn.text for turn in scripts.read_script(FOLDER / "ask_for_human.json").turns))
+    assert [used.name for used in call.tools] == ["take_message", "end_call"]
+
+
 @pytest.mark.weights
 @pytest.mark.parametrize("name", TALKING)
 def test_a_caller_heard_by_the_local_recogniser_is_understood(name: str, hear: Hear) -> None:
