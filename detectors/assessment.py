@@ -79,3 +79,4 @@ class Assessment(msgspec.Struct, frozen=True, array_like=True):
     predictions: tuple[Prediction, ...] = ()
     model_version: str = ""
     processing_us: int = 0
+    tactics: tuple[str, ...] = ()  # manipulation tactics present, strongest first
