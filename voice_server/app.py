@@ -29,6 +29,7 @@ from voice_server.desk import FrontDesk
 from voice_server.llm.receptionist import Receptionist
 from voice_server.mirror.local import LocalMirror
 from voice_server.orders.toolbox import OrderToolbox
+from voice_server.ports import LanguageModel
 from voice_server.runtime.agents import policy_for
 from voice_server.runtime.driver import Services
 from voice_server.runtime.outbox import Outbox
@@ -85,14 +86,15 @@ async def open_server(
     settings: Settings,
     *,
     engines: LocalEngines | None = None,
+    language_model: LanguageModel | None = None,
     patience: Patience = RealTime(),  # noqa: B008 - stateless
     lead_s: float = LEAD_S,
 ) -> AsyncIterator[Server]:
     """Start everything the settings ask for; on leaving, drain, flush and stop it again.
 
-    Give `engines` to share them between servers: they stay open. `patience` is for loops
-    in virtual time. `lead_s` bounds how much unplayed
-    speech lies at the carrier.
+    Give `engines` to share them between servers: they stay open. A `language_model` takes
+    the place of the receptionist. `patience` is for loops in virtual time. `lead_s` bounds
+    how much unplayed speech lies at the carrier.
     """
     async with AsyncExitStack() as stack:
         if engines is None:
@@ -106,7 +108,8 @@ async def open_server(
         services = Services(
             speech_to_text=engines.speech_to_text,
             voice_activity=engines.voice_activity,
-            language_model=Receptionist(can_transfer=bool(settings.human_number)),
+            language_model=language_model
+            or Receptionist(can_transfer=bool(settings.human_number)),
             text_to_speech=engines.text_to_speech,
             risk=shield,
             toolbox=OrderToolbox(

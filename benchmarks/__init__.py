@@ -1,0 +1,1 @@
+"""Long runs and measurements of the server; no part of what is installed."""
