@@ -78,11 +78,6 @@ def test_other_answers_are_no_addresses(text: str) -> None:
     assert addresses.bare_address(text) == ""
 
 
-@pytest.mark.parametrize(("address", "complete"), [("12 Oak Street", True), ("Oak Street", False)])
-def test_a_complete_address_has_a_house_number(address: str, complete: bool) -> None:
-    assert addresses.is_complete(address) is complete
-
-
 @given(st.text(max_size=120))
 def test_any_text_is_survived(text: str) -> None:
     assert len(addresses.bare_address(text)) <= 130

@@ -126,10 +126,6 @@ def test_other_talk_spells_nothing(text: str) -> None:
     assert names.spelled_name(text) == ""
 
 
-def test_names_are_spelled_for_the_ear() -> None:
-    assert names.for_spelling("Mary O'Neil") == "M A R Y, O, N E I L"
-
-
 @pytest.mark.parametrize(
     ("given_name", "tidied"),
     [("mary", "Mary"), ("ANNA-LENA", "Anna-Lena"), ("McDonald", "McDonald"), ("", "")],

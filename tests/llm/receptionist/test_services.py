@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_server.llm.receptionist import services
+from voice_server.orders.arguments import SERVICE_TYPES
 
 
 @pytest.mark.parametrize(
@@ -98,4 +99,4 @@ def test_urgency_is_heard(text: str, urgent: bool) -> None:
 
 @given(st.text(max_size=100))
 def test_any_text_gives_a_known_trade_or_none(text: str) -> None:
-    assert services.find_service(text) in {*services.SERVICES, ""}
+    assert services.find_service(text) in {*SERVICE_TYPES, ""}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voice_server.llm.receptionist import spoken_times, times
+from voice_server.llm.receptionist import spoken_times, times, zones
 
 NEW_YORK = ZoneInfo("America/New_York")
 SUNDAY = datetime(2026, 11, 22, 12, 0, tzinfo=NEW_YORK)
@@ -220,7 +220,7 @@ def test_a_part_of_a_day_is_not_read_as_an_hour() -> None:
 def test_the_time_zone_is_configured_or_the_lines_own(
     configured: str, number: str, name: str
 ) -> None:
-    assert str(times.zone_of(configured, number)) == name
+    assert str(zones.zone_of(configured, number)) == name
 
 
 @given(st.text(max_size=80), st.booleans())

@@ -24,7 +24,6 @@ _BORDER = (
     r"on|at|for|thanks|thank|tomorrow|today|monday|tuesday|wednesday|thursday|friday|saturday|"
     r"sunday|morning|afternoon|because|with|to|from|name|call|can|could|would|as|next|or|if)\b)"
 )
-_PLACE = rf"(?:,?\s+(?:in )?{_BORDER}{_WORD}(?:\s+{_BORDER}{_WORD}){{0,2}})"
 _FULL = re.compile(
     rf"\b(?P<house>{_HOUSE}),?\s+(?P<street>(?:{_BORDER}[\w'’.-]+\s+){{1,4}}?{_SUFFIX}\b\.?"
     rf"(?:\s+(?:north|south|east|west|n|s|e|w)\b)?)"
@@ -84,11 +83,6 @@ def bare_address(text: str) -> str:
     if named and len(rest.split()) >= 2:
         return _clean(rest)
     return ""
-
-
-def is_complete(address: str) -> bool:
-    """A house number is there."""
-    return bool(re.search(r"\d", address))
 
 
 def _compose(match: re.Match[str], text: str) -> str:

@@ -19,6 +19,7 @@ _QUESTION_OF_SLOT = {
 
 
 def answer_confirm(talk: Exchange) -> bool:
+    """The answer to the read-back: only a yes without any doubt books."""
     memo = talk.memo
     if talk.changed:
         talk.reply.say(talk.setting.voice.thanks())
@@ -38,6 +39,7 @@ def answer_confirm(talk: Exchange) -> bool:
 
 
 def answer_change(talk: Exchange) -> bool:
+    """The answer to "what should I change?"."""
     if talk.changed:
         return answer_confirm(talk)
     if spoken_of(talk.heard.text) is not None:

@@ -25,9 +25,9 @@ from voice_server.llm.receptionist.phrases import Voice
 from voice_server.llm.receptionist.recall import Said, Scene, recall
 from voice_server.llm.receptionist.slots import go_on
 from voice_server.llm.receptionist.state import YES_NO, Ask, Memo, write_note
-from voice_server.llm.receptionist.times import zone_of
 from voice_server.llm.receptionist.turn import Reply, Setting, anything_else, ask
 from voice_server.llm.receptionist.understanding import Context, Heard, understand
+from voice_server.llm.receptionist.zones import zone_of
 from voice_server.ports import CallFacts, ReplyRequest
 
 TURNS_ITEM = "local.llm.turns"

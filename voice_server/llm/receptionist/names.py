@@ -147,8 +147,3 @@ def _letter(token: str) -> str:
 def spells(text: str) -> bool:
     """The text holds at least three single letters in a row: somebody is spelling."""
     return bool(re.search(r"(?:\b[A-Za-z]\b[\s.,-]*){3,}", text))
-
-
-def for_spelling(name: str) -> str:
-    """A name for a voice, letter by letter: "M A R Y, J O N E S"."""
-    return ", ".join(" ".join(word.upper()) for word in re.findall(r"[^\W\d_]+", name))

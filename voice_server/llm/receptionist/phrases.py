@@ -132,7 +132,6 @@ SKIPPED = {
 }
 CALLER_NUMBER_NOTED = "That's fine, I'll note the number you're calling from."
 NEED_CONTACT = "We do need a way to reach you."
-READY_FOR_ANSWER = "Thanks, I'm still here."
 MESSAGE_FAILED = "I'm sorry, I couldn't save your message. Please call again later."
 ORDER_UNKNOWN = "I'm sorry, I can't find an order with those details."
 CANCEL_FAILED = "I'm sorry, I couldn't cancel it from here. Please call the office."

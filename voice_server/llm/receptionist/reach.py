@@ -11,6 +11,7 @@ from voice_server.llm.receptionist.turn import is_exhausted, note_asked, was_hea
 
 
 def answer_caller_number(talk: Exchange) -> bool:
+    """The answer to "shall we call you on this number?"."""
     if talk.heard.phone is not None:
         return talk.acknowledge()
     if talk.means(Intent.NO, Intent.OTHER_NUMBER, Intent.KEYPAD):
@@ -22,6 +23,7 @@ def answer_caller_number(talk: Exchange) -> bool:
 
 
 def answer_phone(talk: Exchange) -> bool:
+    """The answer to "what's your number?", whole or in part."""
     if talk.heard.phone is not None:
         return talk.acknowledge()
     if talk.means(Intent.THIS_NUMBER) and talk.setting.caller_number:
@@ -35,6 +37,7 @@ def answer_phone(talk: Exchange) -> bool:
 
 
 def answer_phone_check(talk: Exchange) -> bool:
+    """The answer to a number read back; a yes counts only when all digits were heard."""
     memo = talk.memo
     if talk.heard.phone is not None and not talk.heard.phone.missing:
         memo.phone_checked = Slot.PHONE not in talk.changed and not talk.means(Intent.NO)

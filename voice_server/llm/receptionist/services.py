@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-SERVICES = ("plumbing", "electrical", "cleaning", "repairs", "maintenance", "other")
-
 # Strong words name the trade (3), plain ones hint at it (1). Spellings that the small
 # speech recogniser produces ("plumer", "kitchen sync") are listed beside the right ones.
 _STRONG = {

@@ -78,8 +78,6 @@ class Memo(msgspec.Struct, omit_defaults=True):
     order_id: str = ""  # a look-up's or booking's reference, to cancel it by
     announced: str = ""  # request id of the tool whose result was told
     intent: str = ""  # "look_up" or "cancel" while an existing order is the matter
-    order_to_book: bool = True  # False once the caller let go of the order
-    transfer_failed: bool = False
 
     def value(self, slot: Slot) -> str:
         """What is known of a slot, "" if nothing."""

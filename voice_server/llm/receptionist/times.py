@@ -6,15 +6,10 @@ Calendar libraries for text (tried: parsedatetime) do not know spoken hours ("ha
 
 from __future__ import annotations
 
-import contextlib
 import re
-from datetime import date, datetime, time, timedelta, timezone, tzinfo
-from functools import lru_cache
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import date, datetime, time, timedelta
 
 import msgspec
-import phonenumbers
-from phonenumbers import timezone as phone_zones
 
 from voice_server.llm.receptionist.numbers import TEENS, TENS, UNITS, small_number, words_of
 
@@ -89,7 +84,6 @@ _WEEKS = re.compile(
     r"\b(?P<which>next week|this week|the weekend|this weekend|next weekend|weekend)\b", re.I
 )
 _PAST = re.compile(r"\b(?:since|last|yesterday|started|began|ago|happened|broke|every)\b", re.I)
-_DEFAULT_ZONE: tzinfo = timezone.utc  # noqa: UP017 - datetime.UTC is the same object
 _WORK_STARTS = 8
 _MAX_WORDS = 120  # characters kept of the caller's words
 
@@ -114,20 +108,6 @@ class Clock(msgspec.Struct, frozen=True):
     minute: int
     exact: bool  # said as a time of day, not as "afternoon"
     fixed: bool = True  # the half of the day is certain
-
-
-@lru_cache(maxsize=256)
-def zone_of(configured: str, number: str) -> tzinfo:
-    """The tenant's time zone: as configured, else where its number is at home, else UTC."""
-    names = [configured]
-    with contextlib.suppress(phonenumbers.NumberParseException):
-        names += phone_zones.time_zones_for_number(phonenumbers.parse(number))
-    for name in names:
-        try:
-            return ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            continue
-    return _DEFAULT_ZONE
 
 
 def find_time(text: str, now: datetime, *, asked: bool, day: str = "") -> When | None:
