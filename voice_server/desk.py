@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from db.rows import CallRow, SessionBegun, SessionEnded, StatusChanged
-from voice_server.call import Call, Disposition, EndReason, Outcome, Rate
+from voice_server.call import Call, Disposition, EndReason, Outcome, Policy, Rate
 from voice_server.call import events as e
 from voice_server.errors import Refused
 from voice_server.ports import AgentDirectory, CallFacts, CallId, PhoneLine
@@ -142,10 +142,7 @@ class FrontDesk:
         timer.cancel()
         minutes = (f"twilio.voice_{facts.direction}.minutes", "twilio.media_stream.minutes")
         policy = policy_for(facts.agent, self._tariff, carrier_items=minutes)
-        journal = None
-        if self._settings.journal:
-            header = Header(facts, policy, self._settings.journal_media)
-            journal = JournalWriter(self.journal_path(facts), header)
+        journal = self._journal(facts, policy)
         epoch_ms = int(self._wall_clock() * 1000)
         books = Bookkeeper(facts, self._rows, epoch_ms)
         driver = Driver(Call(policy), facts, self._services, line, books, journal)
@@ -154,6 +151,16 @@ class FrontDesk:
         self._runs.add(task)
         task.add_done_callback(self._runs.discard)
         return driver
+
+    def _journal(self, facts: CallFacts, policy: Policy) -> JournalWriter | None:
+        if not self._settings.journal:
+            return None
+        header = Header(facts, policy, self._settings.journal_media)
+        try:
+            return JournalWriter(self.journal_path(facts), header)
+        except OSError as error:  # a full disk costs the journal, not the call
+            log.error("a call without a journal", extra={"problem": error.strerror})
+            return None
 
     def journal_path(self, facts: CallFacts) -> Path:
         """Where the journal of a call lies: one folder a day."""

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from voice_server.errors import ConfigurationError
 
 PREFIX = "VOICE_SERVER_"
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def _state_home() -> Path:
@@ -23,7 +24,11 @@ class Storage(BaseSettings):
     """Where things are kept: all that the database commands need."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="ignore", hide_input_in_errors=True
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
     )
 
     data_dir: Path = Field(
@@ -68,36 +73,50 @@ class Settings(Storage):
     journal: bool = Field(True, description="Write a journal of every call.")
     journal_media: bool = Field(True, description="Keep the audio in the journals.")
     inference_threads: int = Field(2, ge=1, le=64, description="Threads for local engines.")
-    human_number: str = Field("", description="E.164 number that takes calls handed over.")
+    human_number: str = Field(
+        "",
+        pattern=r"^(\+[1-9][0-9]{6,14})?$",
+        description="E.164 number that takes calls handed over.",
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Log level.")
 
     @model_validator(mode="after")
     def _webhooks_are_signed(self) -> Settings:
-        loopback = self.host in {"127.0.0.1", "::1", "localhost"}
-        if self.insecure_webhooks and not loopback:
-            raise ValueError(
+        problems = []
+        if self.insecure_webhooks and self.host not in _LOOPBACK:
+            problems.append(
                 "VOICE_SERVER_INSECURE_WEBHOOKS: only on loopback; "
                 "set VOICE_SERVER_HOST=127.0.0.1 or configure TWILIO_AUTH_TOKEN"
             )
-        if not self.insecure_webhooks and self.twilio_auth_token is None:
-            raise ValueError(
+        if not self.insecure_webhooks and not self.twilio_auth_token:
+            problems.append(
                 "TWILIO_AUTH_TOKEN: missing, so no webhook could be trusted; "
                 "set it, or VOICE_SERVER_INSECURE_WEBHOOKS=1 for development"
             )
         if not self.insecure_webhooks and not self.public_url:
-            raise ValueError(
+            problems.append(
                 "VOICE_SERVER_PUBLIC_URL: missing; signatures are made over the URL "
                 "that Twilio was given, e.g. https://voice.example.com"
             )
+        if problems:
+            raise ValueError("\n  ".join(problems))
         return self
 
 
 def load(overrides: Mapping[str, Any] | None = None) -> Settings:
     """Read and check the settings; raises ConfigurationError that lists every problem."""
+    given = dict(overrides or {})
     try:
-        return Settings(**dict(overrides or {}))
+        return Settings(**given)
     except ValidationError as error:
-        raise ConfigurationError(_explain(error)) from None
+        wrong = _explain(error)
+        ill = {str(item["loc"][0]) for item in error.errors(include_input=False) if item["loc"]}
+    # Rules between settings are checked only where every single one is well: ask again without.
+    try:
+        Settings(**given | {name: _default(name) for name in ill})
+    except ValidationError as error:
+        wrong += "\n" + _explain(error) if ill else ""
+    raise ConfigurationError(f"These settings need attention:\n{wrong}")
 
 
 def load_storage() -> Storage:
@@ -105,7 +124,14 @@ def load_storage() -> Storage:
     try:
         return Storage(**dict[str, Any]())
     except ValidationError as error:
-        raise ConfigurationError(_explain(error)) from None
+        raise ConfigurationError(f"These settings need attention:\n{_explain(error)}") from None
+
+
+def _default(name: str) -> Any:
+    """The default of a setting, by its field name or its variable."""
+    fields = Settings.model_fields
+    found = next(f for n, f in fields.items() if name in (n, f.validation_alias))
+    return found.get_default(call_default_factory=True)
 
 
 def _explain(error: ValidationError) -> str:
@@ -115,4 +141,4 @@ def _explain(error: ValidationError) -> str:
         name = field if field.isupper() else f"{PREFIX}{field.upper()}" if field else ""
         message = str(item["msg"]).removeprefix("Value error, ")
         problems.append(f"  {name}: {message}" if name else f"  {message}")
-    return "These settings need attention:\n" + "\n".join(problems)
+    return "\n".join(problems)

@@ -29,7 +29,7 @@ class LocalMirror:
         self._states[call_id] = state
         if state.outcome:
             self._forget_oldest()
-        for watcher in self._watchers:
+        for watcher in tuple(self._watchers):  # a watcher may take its leave
             watcher(call_id, state)
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:

@@ -30,9 +30,17 @@ _PHRASES = {
     "greeting": "greeting",
     "silence_closing": "silence_closing",
     "scam_closing": "scam_closing",
+    "scam_challenge": "scam_challenge",
+    "scam_hand_over": "scam_hand_over",
     "failure_closing": "failure_closing",
 }
-_BANDS = {"scam_warn_at": "warn_at", "scam_end_at": "end_at"}
+_BANDS = {
+    "scam_warn_at": "warn_at",
+    "scam_verify_at": "verify_at",
+    "scam_block_at": "block_at",
+    "scam_hand_over_at": "hand_over_at",
+    "scam_end_at": "end_at",
+}
 
 
 def behaviour(agent: AgentRow) -> dict[str, Any]:
@@ -67,6 +75,6 @@ def policy_for(
     for key, field in _BANDS.items():
         if config.get(key) in tuple(Severity):
             chosen[field] = Severity(config[key])
-        elif key in config and config[key] is None and field == "end_at":
+        elif key in config and config[key] is None:
             chosen[field] = None
     return Policy(**chosen)

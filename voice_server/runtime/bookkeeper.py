@@ -94,9 +94,7 @@ class Bookkeeper:
                     for p in view.predictions
                 ]
             ).decode(),
-            keywords=tuple(
-                dict.fromkeys(f.excerpt for f in view.findings if f.detector == "keyword")
-            ),
+            keywords=_keywords(view.findings),
             behaviour_json=_findings(view.findings, "behaviour"),
             segments_json=_json.encode(
                 [

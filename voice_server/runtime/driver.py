@@ -16,6 +16,7 @@ from detectors.assessment import Segment
 from voice_server.call import Call, Phase
 from voice_server.call import commands as c
 from voice_server.call import events as e
+from voice_server.call.outcome import FAILED
 from voice_server.errors import ServiceError
 from voice_server.ports import (
     CallFacts,
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 _EARLY_FRAMES = 100  # 2 s of audio kept while the transcriber opens
 _LATE_WORK_S = 10.0  # tools and detections may finish for so long after the call
+_CANCEL_S = 1.0  # what does not end by itself when cancelled is left behind
 
 
 class Services(msgspec.Struct, frozen=True):
@@ -64,6 +66,9 @@ class CallLog(Protocol):
     def append(self, now: int, event: e.Event, commands: Sequence[c.Command]) -> None: ...
 
     def close(self) -> None: ...
+
+
+_SERVICE_DOWN = '{"error": {"problem": "the service is down", "fix": "try again later"}}'
 
 
 class _Failure(msgspec.Struct):
@@ -116,10 +121,17 @@ class Driver:
             async with self._services.speech_to_text.listen(self.facts) as transcriber:
                 self._open_ears(transcriber)
                 listening = self._start(e.Part.TRANSCRIBER, 0, partial(self._listen, transcriber))
-                await self.ended.wait()
-                listening.cancel()
-        except ServiceError as error:
-            self.feed(e.PartFailed(e.Part.TRANSCRIBER, 0, error.retryable))
+                try:
+                    await self.ended.wait()
+                finally:
+                    listening.cancel()
+        except asyncio.CancelledError:
+            self.feed(e.MediaStopped(e.StopCause.STREAM_LOST))  # every call gets its last row
+            for task in self._work:
+                task.cancel()
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug takes its call down, never the server
+            self._lost(e.Part.TRANSCRIBER, 0, error)
             await self.ended.wait()
         finally:
             await self._wind_down()
@@ -130,12 +142,17 @@ class Driver:
         self._voice.close()
         for turn in tuple(self._turns):
             self._abandon(turn)
-        if self._work:
-            _, late = await asyncio.wait(self._work, timeout=_LATE_WORK_S)
+        try:
+            if self._work:
+                await asyncio.wait(self._work, timeout=_LATE_WORK_S)
+        finally:
+            late = tuple(self._work)
             for task in late:
                 task.cancel()
-        if self._journal is not None:
-            self._journal.close()
+            if self._journal is not None:
+                self._close_journal(self._journal)
+        if late:
+            await asyncio.wait(late, timeout=_CANCEL_S)
 
     def feed(self, event: e.Event) -> None:
         """Give the core one event and obey what it says, at once and in order."""
@@ -146,6 +163,9 @@ class Driver:
         try:
             while self._pending:
                 self._step(self._pending.popleft())
+        except Exception as error:  # noqa: BLE001 - a bug takes its call down, never the server
+            self._pending.clear()
+            self._crash(error)
         finally:
             self._busy = False
         if self.call.deadline != self._due:
@@ -159,12 +179,45 @@ class Driver:
             self._now = now = max(now, self._due)  # timers may fire a hair early
         commands = self.call.handle(event, now)
         if self._journal is not None:
-            self._journal.append(now, event, commands)
+            self._keep(self._journal, now, event, commands)
         if type(event) is e.MediaStarted and self._answered_at < 0:
             self._answered_at = now
             self._books.answered(now)
         for command in commands:
             self._obey(command)
+
+    def _keep(
+        self, journal: CallLog, now: int, event: e.Event, commands: Sequence[c.Command]
+    ) -> None:
+        try:
+            journal.append(now, event, commands)
+        except OSError as error:  # a full disk costs the journal, not the call
+            log.error("a journal is lost", extra={"problem": error.strerror})
+            self._close_journal(journal)
+            self._journal = None
+
+    def _close_journal(self, journal: CallLog) -> None:
+        try:
+            journal.close()
+        except OSError as error:
+            log.error("a journal has no end", extra={"problem": error.strerror})
+
+    def _crash(self, error: Exception) -> None:
+        """A bug met while obeying: the core hears that it is deaf and mute, and ends the call."""
+        _log_bug("call", error)
+        for part in (e.Part.TRANSCRIBER, e.Part.VOICE):
+            try:
+                self._step(e.PartFailed(part, 0, False))
+            except Exception as another:  # noqa: BLE001 - the same bug, most likely
+                _log_bug("call", another)
+        if not self.ended.is_set():  # nothing can be relied on but that it is over
+            self.call.phase, self.call.outcome = Phase.ENDED, FAILED
+            self._finish()
+
+    def _finish(self) -> None:
+        journal = self._journal.name if self._journal is not None else ""
+        self._books.ended(self.call, answered_at=self._answered_at, now=self._now, journal=journal)
+        self.ended.set()
 
     def _rearm(self) -> None:
         if self._timer is not None:
@@ -215,11 +268,7 @@ class Driver:
             case c.Publish(state=state):
                 self._services.mirror.put(self.facts.call_id, state)
             case c.HangUp():
-                journal = self._journal.name if self._journal is not None else ""
-                self._books.ended(
-                    self.call, answered_at=self._answered_at, now=self._now, journal=journal
-                )
-                self.ended.set()
+                self._finish()
             case _:
                 assert_never(command)
 
@@ -237,12 +286,16 @@ class Driver:
     async def _guard(self, part: e.Part, turn: e.TurnId, effect: _Effect) -> None:
         try:
             await effect()
-        except ServiceError as error:
+        except Exception as error:  # noqa: BLE001 - a bug takes its call down, never the server
+            self._lost(part, turn, error)
+
+    def _lost(self, part: e.Part, turn: e.TurnId, error: Exception) -> None:
+        """A collaborator gave up; the core decides what that means for the call."""
+        if isinstance(error, ServiceError):
             log.warning("a service failed", extra={"part": part.value, "service": error.service})
             self.feed(e.PartFailed(part, turn, error.retryable))
-        except Exception as error:  # noqa: BLE001 - a bug takes its call down, never the server
-            bug = {"part": part.value, "kind": type(error).__name__, "at": _place(error)}
-            log.error("a bug in a call", extra=bug)
+        else:
+            _log_bug(part.value, error)
             self.feed(e.PartFailed(part, turn, False))
 
     def _abandon(self, turn: e.TurnId) -> None:
@@ -305,11 +358,14 @@ class Driver:
             result = await self._services.toolbox.run(
                 self.facts, command.request_id, command.name, command.arguments
             )
+            succeeded = msgspec.json.decode(result, type=_Failure).error is None
         except ServiceError as error:
             log.warning("a tool failed", extra={"tool": command.name, "service": error.service})
-            result = '{"error": {"problem": "the service is down", "fix": "try again later"}}'
-        failure = msgspec.json.decode(result, type=_Failure)
-        self.feed(e.ToolReturned(command.request_id, result, failure.error is None))
+            result, succeeded = _SERVICE_DOWN, False
+        except Exception as error:  # noqa: BLE001 - a bug must not leave the model waiting
+            _log_bug("tool", error)
+            result, succeeded = _SERVICE_DOWN, False
+        self.feed(e.ToolReturned(command.request_id, result, succeeded))
 
     async def _assess(self) -> None:
         try:
@@ -318,6 +374,11 @@ class Driver:
                 self.feed(e.RiskAssessed(await self._risk.assess(segments)))
         finally:
             self._assessing = False
+
+
+def _log_bug(part: str, error: Exception) -> None:
+    bug = {"part": part, "kind": type(error).__name__, "at": _place(error)}
+    log.error("a bug in a call", extra=bug)
 
 
 def _place(error: BaseException) -> str:

@@ -138,9 +138,11 @@ class JournalWriter:
         """Finish the file; a second close does nothing."""
         if self._file.closed:
             return
-        self._sync()
-        self._file.write(self._zlib.flush(zlib.Z_FINISH))
-        self._file.close()
+        try:
+            self._sync()
+            self._file.write(self._zlib.flush(zlib.Z_FINISH))
+        finally:
+            self._file.close()
 
 
 class Journal:

@@ -36,8 +36,10 @@ class Outbox:
         self._rows: deque[CallRow] = deque()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
-        self._idle.set()
+        if spill.rows == 0:
+            self._idle.set()
         self._closing = False
+        self._ended = False
         self._writing = False  # rows in flight must stay in front; a write is bounded in time
         self.healthy = True
         self.written = 0
@@ -49,9 +51,9 @@ class Outbox:
         return len(self._rows) + self._spill.rows
 
     def put(self, row: CallRow) -> None:
-        """Take one row."""
+        """Take one row; after the end of `run` it goes straight to the spill file."""
         self._rows.append(row)
-        if len(self._rows) > _WAITING_MOST and not self._writing:
+        if self._ended or (len(self._rows) > _WAITING_MOST and not self._writing):
             self._to_spill()
         self._idle.clear()
         self._wake.set()
@@ -69,11 +71,15 @@ class Outbox:
                 await self._pause(retry)
                 retry = min(_RETRY_MOST_S, retry * 2)
         finally:
+            self._ended = True
             self._to_spill()
             self._idle.set()
 
     async def flush(self) -> None:
-        """Wait until everything put so far is in the database; bound it with a timeout."""
+        """Wait until everything put so far is in the database; bound it with a timeout.
+
+        Returns as well when `run` has ended and what waited lies in the spill file.
+        """
         self._wake.set()
         await self._idle.wait()
 
@@ -114,34 +120,45 @@ class Outbox:
         return True
 
     async def _write(self, batch: Sequence[CallRow]) -> bool:
-        rows = list(batch)
+        rows, refused = list(batch), list[CallRow]()
         while rows:
             try:
                 await self._store.write(rows)
-            except StoreUnavailable:
-                if self.healthy:
-                    log.warning("the database is down; rows are kept on disk")
-                self.healthy = False
-                return False
             except RowRejected as error:
-                refused = set(error.indexes)
-                for index in refused:
-                    self._spill.reject(rows[index])
-                rows = [row for index, row in enumerate(rows) if index not in refused]
-                self.rejected += len(refused)
-                why = {"kind": error.kind, "reason": error.reason, "rows": len(refused)}
+                indexes = set(error.indexes)
+                refused += [rows[index] for index in sorted(indexes)]
+                rows = [row for index, row in enumerate(rows) if index not in indexes]
+                why = {"kind": error.kind, "reason": error.reason, "rows": len(indexes)}
                 log.error("the database refused rows", extra=why)
-                continue
-            break
+            except Exception as error:  # noqa: BLE001 - whatever the bug, no row may be lost
+                self._is_down(error)
+                return False
+            else:
+                break
+        for row in refused:  # only here: a batch that is tried again is refused again
+            self._spill.reject(row)
+        self.rejected += len(refused)
         if not self.healthy:
             log.warning("the database is back", extra={"waiting": self.waiting})
         self.healthy = True
         self.written += len(rows)
         return True
 
+    def _is_down(self, error: Exception) -> None:
+        if not isinstance(error, StoreUnavailable):
+            log.error("a bug in the store; rows are kept", extra={"kind": type(error).__name__})
+        elif self.healthy:
+            log.warning("the database is down; rows are kept on disk")
+        self.healthy = False
+
     def _to_spill(self) -> None:
-        if self._rows:
+        if not self._rows:
+            return
+        try:
             self._spill.append(self._rows)
+        except OSError as error:  # neither database nor disk: memory is all that is left
+            log.error("rows cannot be kept on disk", extra={"problem": error.strerror})
+        else:
             self._rows.clear()
 
     async def _pause(self, seconds: float) -> None:

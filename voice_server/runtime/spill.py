@@ -6,8 +6,8 @@ import fcntl
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 
@@ -27,7 +27,8 @@ class Spill:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
-        self._files: list[tuple[Path, BinaryIO]] = []
+        self._files: list[tuple[Path, FileIO]] = []
+        self._own: FileIO | None = None  # orphans are never written to: their end may be cut
         self._rejected = folder / "rejected.jsonl"
         self._offset = 0  # bytes of the first file that are taken
         self._batch_end = 0
@@ -40,13 +41,15 @@ class Spill:
     def append(self, rows: Iterable[CallRow]) -> None:
         """Put rows at the end, safe on disk when this returns."""
         lines = [_encoder.encode(row) + b"\n" for row in rows]
-        if not self._files or self._files[-1][1].closed:
-            self._open()
-        file = self._files[-1][1]
-        file.seek(0, os.SEEK_END)
-        file.writelines(lines)
-        file.flush()
-        os.fsync(file.fileno())
+        if self._own is None:
+            self._own = self._open()
+        end = self._own.seek(0, os.SEEK_END)
+        try:
+            _write_all(self._own, b"".join(lines))
+            os.fsync(self._own.fileno())
+        except OSError:
+            self._own.truncate(end)  # a part of a line would swallow the next one
+            raise
         self.rows += len(lines)
 
     def batches(self, size: int) -> Iterator[list[CallRow]]:
@@ -62,10 +65,9 @@ class Spill:
             if batch:
                 yield batch
                 continue
-            file.close()
-            path.unlink(missing_ok=True)
             self._files.pop(0)
             self._offset = 0
+            self._remove(path, file)
 
     def taken(self, batch: Sequence[CallRow]) -> None:
         """The newest batch need not be kept; a file goes when all of its rows are taken."""
@@ -82,26 +84,47 @@ class Spill:
         """Unlock; empty files are removed."""
         for path, file in self._files:
             if self.rows == 0:
-                path.unlink(missing_ok=True)
+                self._remove(path, file)
             file.close()
         self._files.clear()
+        self._own = None
 
-    def _open(self) -> None:
-        path = self._folder / f"rows-{time.time_ns()}-{os.getpid()}.jsonl"
-        path.touch(mode=0o600)
-        file = _lock(path)
-        assert file is not None
-        self._files.append((path, file))
+    def _open(self) -> FileIO:
+        while True:
+            path = self._folder / f"rows-{time.time_ns()}-{os.getpid()}.jsonl"
+            path.touch(mode=0o600)
+            file = _lock(path)
+            if file is not None:  # else another process took it for an orphan
+                self._files.append((path, file))
+                return file
+
+    def _remove(self, path: Path, file: FileIO) -> None:
+        path.unlink(missing_ok=True)  # while it is locked, so that nobody adopts it
+        file.close()
+        if file is self._own:
+            self._own = None
 
 
-def _lock(path: Path) -> BinaryIO | None:
-    file = path.open("r+b")
+def _lock(path: Path) -> FileIO | None:
+    """Own a file, or None when another process owns or has removed it."""
+    try:
+        file = FileIO(path, "r+")
+    except FileNotFoundError:
+        return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
+        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    file.close()
+    return None
+
+
+def _write_all(file: FileIO, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[file.write(left) or 0 :]
 
 
 def _rows_in(path: Path, offset: int = 0) -> Iterator[tuple[CallRow, int]]:
