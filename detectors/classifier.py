@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from models.inference import onnxruntime as ort
 from models.scam.features import DIMENSION, features
 
 _COUNT_LIMIT = 255  # counts are kept in bytes: 128 KB a call

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import onnxruntime as ort
 import pytest
 
 from detectors.classifier import Classifier, Memory
+from models.inference import onnxruntime as ort
 from models.scam.corpus import LICENCES
 from models.scam.features import DIMENSION, VERSION
 from models.scam.manifest import (

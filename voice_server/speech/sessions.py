@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import onnxruntime
+from models.inference import onnxruntime
 
 
 def open_session(model: Path) -> onnxruntime.InferenceSession:
