@@ -29,8 +29,8 @@ class PostgresAgentDirectory:
         async with self._pool.server() as connection:
             row = await connection.fetchrow(
                 """
-                SELECT agent.id, agent.user_id, tenant.full_name, agent.name, agent.status,
-                    phone.number, agent.voice_config, agent.llm_config, agent.behavior_config,
+                SELECT agent.id, agent.user_id, tenant.full_name, tenant.phone AS tenant_phone,
+                    agent.name, agent.status, phone.number, agent.voice_config, agent.llm_config, agent.behavior_config,
                     agent.elevenlabs_config
                 FROM phone_numbers AS phone
                 JOIN ai_agents AS agent ON agent.id = phone.agent_id
@@ -84,8 +84,8 @@ async def seed_demo(pool: Pool) -> AgentRow:
         )
         row = await connection.fetchrow(
             """
-            SELECT agent.id, agent.user_id, tenant.full_name, agent.name, agent.status,
-                phone.number, agent.voice_config, agent.llm_config, agent.behavior_config,
+            SELECT agent.id, agent.user_id, tenant.full_name, tenant.phone AS tenant_phone,
+                agent.name, agent.status, phone.number, agent.voice_config, agent.llm_config, agent.behavior_config,
                 agent.elevenlabs_config
             FROM phone_numbers AS phone
             JOIN ai_agents AS agent ON agent.id = phone.agent_id
@@ -109,4 +109,5 @@ def _agent(row: Any) -> AgentRow:
         llm_config=row["llm_config"] or "{}",
         behavior_config=row["behavior_config"] or "{}",
         elevenlabs_config=row["elevenlabs_config"] or "{}",
+        tenant_phone=row["tenant_phone"],
     )

@@ -135,6 +135,7 @@ class AgentRow(msgspec.Struct, frozen=True):
     llm_config: str
     behavior_config: str
     elevenlabs_config: str
+    tenant_phone: str = ""  # whom to warn of scams; E.164, never logged
 
 
 class NewOrder(msgspec.Struct, frozen=True):

@@ -26,6 +26,7 @@ from detectors import ScamModel
 from voice_server import __version__
 from voice_server.call import Rate
 from voice_server.desk import FrontDesk
+from voice_server.guardian import SmsGuardian
 from voice_server.llm.receptionist import Receptionist
 from voice_server.mirror.local import LocalMirror
 from voice_server.orders.toolbox import OrderToolbox
@@ -39,6 +40,7 @@ from voice_server.shield import ScamShield
 from voice_server.speech.engines import LocalEngines, open_local
 from voice_server.telemetry import Metrics
 from voice_server.twilio.line import LEAD_S
+from voice_server.twilio.rest import TwilioRest
 from voice_server.twilio.routes import routes
 
 log = logging.getLogger(__name__)
@@ -108,13 +110,13 @@ async def open_server(
         services = Services(
             speech_to_text=engines.speech_to_text,
             voice_activity=engines.voice_activity,
-            language_model=language_model
-            or Receptionist(can_transfer=bool(settings.human_number)),
+            language_model=language_model or Receptionist(can_transfer=bool(settings.human_number)),
             text_to_speech=engines.text_to_speech,
             risk=shield,
             toolbox=OrderToolbox(
                 patience.wrap(db.PostgresOrders(pool)), patience.wrap(PostgresMessages(pool))
             ),
+            guardian=SmsGuardian(_twilio(settings, stack)),
             mirror=mirror,
         )
         directory = patience.wrap(db.PostgresAgentDirectory(pool))
@@ -178,6 +180,17 @@ async def _outbox(settings: Settings, store: db.PostgresCallStore, stack: AsyncE
 
     stack.push_async_callback(finish)
     return outbox
+
+
+def _twilio(settings: Settings, stack: AsyncExitStack) -> TwilioRest | None:
+    token = settings.twilio_auth_token
+    if not settings.twilio_account_sid or token is None:
+        return None
+    client = TwilioRest(
+        settings.twilio_account_sid, token.get_secret_value(), settings.twilio_api_url
+    )
+    stack.push_async_callback(client.close)
+    return client
 
 
 def _health(server: Server) -> list[Route]:

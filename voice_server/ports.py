@@ -133,6 +133,13 @@ class RiskScorer(Protocol):
     def follow(self, facts: CallFacts) -> RiskTrack: ...
 
 
+class Guardian(Protocol):
+    """Reaches the person an agent protects, outside the call."""
+
+    async def warn(self, facts: CallFacts, assessment: Assessment) -> None:
+        """Tell that a call looks like a scam. Raises `ServiceError`."""
+
+
 class Toolbox(Protocol):
     """Runs what the language model asks for."""
 

@@ -64,6 +64,14 @@ class Settings(Storage):
         validation_alias="TWILIO_AUTH_TOKEN",
         description="Checks Twilio's signatures (variable TWILIO_AUTH_TOKEN).",
     )
+    twilio_account_sid: str = Field(
+        "",
+        validation_alias="TWILIO_ACCOUNT_SID",
+        description="The account that sends SMS (variable TWILIO_ACCOUNT_SID); empty = no SMS.",
+    )
+    twilio_api_url: str = Field(
+        "https://api.twilio.com", description="Where Twilio's REST API is reached."
+    )
     insecure_webhooks: bool = Field(
         False, description="Accept unsigned webhooks; development only, loopback only."
     )

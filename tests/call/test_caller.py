@@ -43,7 +43,7 @@ def test_voice_makes_the_caller_speak_and_a_pause_makes_an_utterance():
     assert side.utterance == 0
     assert frames(side, 0, 500, 300) == [Edge.CLOSED]
     assert not side.speaking
-    assert (side.utterance, side.onset_at, side.spoke_at) == (1, 0, 500)
+    assert (side.utterance, side.span, side.spoke_at) == (1, (0, 500), 500)
 
 
 def test_the_models_view_opens_sooner():

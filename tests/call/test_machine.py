@@ -582,6 +582,60 @@ def test_a_critical_risk_closes_the_call_safely():
     assert only(c.HangUp, scene.played()) == [c.HangUp(Outcome(Disposition.SCAM, EndReason.SCAM))]
 
 
+def test_a_high_risk_warns_the_protected_person_once():
+    scene = started()
+    out = scene.do(e.RiskAssessed(view(Severity.HIGH)))
+    assert only(c.Warn, out) == [c.Warn(view(Severity.HIGH))]
+    assert only(c.Warn, scene.do(e.RiskAssessed(view(Severity.LOW, 1)))) == []
+    assert only(c.Warn, scene.do(e.RiskAssessed(view(Severity.HIGH, 2)))) == []
+
+
+def test_a_suspect_is_asked_who_calls_before_the_agent_goes_on():
+    scene = started()
+    scene.utter("Read me the code, please.")
+    scene.do(e.RiskAssessed(view(Severity.HIGH)))
+    out = scene.hush(1_000)
+    assert [say.text for say in only(c.Say, out)] == [Policy().scam_challenge]
+    assert only(c.Think, out) == []
+    scene.speak(Policy().scam_challenge)
+    scene.played()
+    assert only(c.Think, scene.hush(2_000)) == []  # the answer is the caller's to give
+    think = scene.ask("I'm from the bank.")
+    assert [type(entry).__name__ for entry in think.history] == [
+        "CallerSaid",
+        "AgentSaid",
+        "CallerSaid",
+    ]
+
+
+def test_sensitive_tools_are_refused_to_a_suspect():
+    scene = thinking()
+    scene.do(e.RiskAssessed(view(Severity.HIGH)))
+    out = scene.do(
+        e.ToolRequested(scene.turn, "r1", "look_up_order", "{}"),
+        e.ToolRequested(scene.turn, "r2", "take_message", "{}"),
+    )
+    assert out == [c.RefuseTool("r1"), c.RunTool("r2", "take_message", "{}")]
+
+
+def test_a_tenant_may_have_suspects_handed_to_a_human():
+    policy = Policy(greeting="", hand_over_at=Severity.HIGH)
+    scene = started(policy)
+    out = scene.do(e.RiskAssessed(view(Severity.HIGH)))
+    assert [say.text for say in only(c.Say, out)] == [policy.scam_hand_over]
+    scene.speak(policy.scam_hand_over)
+    assert only(c.HangUp, scene.played()) == [
+        c.HangUp(Outcome(Disposition.HANDED_OVER, EndReason.SCAM))
+    ]
+
+
+def test_a_tenant_may_switch_every_step_of_the_ladder_off():
+    never = dict.fromkeys(("warn_at", "verify_at", "block_at", "hand_over_at", "end_at"))
+    scene = thinking(Policy(greeting="", **never))
+    out = scene.do(e.RiskAssessed(view(Severity.CRITICAL)))
+    assert [type(command) for command in out] == [c.RecordRisk, c.Publish]
+
+
 def test_one_detector_alone_never_ends_a_call():
     scene = speaking()
     out = scene.do(e.RiskAssessed(view(Severity.CRITICAL, detectors=1)))

@@ -244,6 +244,16 @@ class FakeToolbox:
         return self._result
 
 
+class FakeGuardian:
+    """Remembers what it was told to warn of."""
+
+    def __init__(self) -> None:
+        self.warned: list[Assessment] = []
+
+    async def warn(self, facts: CallFacts, assessment: Assessment) -> None:
+        self.warned.append(assessment)
+
+
 class FakeMirror:
     """Keeps every state it was shown."""
 
@@ -321,6 +331,7 @@ class Stage:
         self.line: FakeLine = part("line", FakeLine())  # type: ignore[assignment]
         self.scorer: FakeScorer = part("scorer", FakeScorer())  # type: ignore[assignment]
         self.toolbox: FakeToolbox = part("toolbox", FakeToolbox())  # type: ignore[assignment]
+        self.guardian: FakeGuardian = part("guardian", FakeGuardian())  # type: ignore[assignment]
         self.mirror: FakeMirror = part("mirror", FakeMirror())  # type: ignore[assignment]
         self.log: FakeLog = part("log", FakeLog())  # type: ignore[assignment]
         self.call: Call = part("call", Call(policy or Policy(greeting="Hello.")))  # type: ignore[assignment]
@@ -334,6 +345,7 @@ class Stage:
             text_to_speech=self.voice,
             risk=self.scorer,
             toolbox=self.toolbox,
+            guardian=self.guardian,
             mirror=self.mirror,
         )
         books = Bookkeeper(FACTS, self.rows.append, FACTS.started_at)

@@ -23,7 +23,16 @@ class AgentSide:
     order stands. `cut_off` is the newest turn if it was interrupted, with its unheard rest.
     """
 
-    __slots__ = ("_dialogue", "_playout", "booked", "cut_off", "media_ms", "number", "turn")
+    __slots__ = (
+        "_dialogue",
+        "_playout",
+        "blocked_tools",
+        "booked",
+        "cut_off",
+        "media_ms",
+        "number",
+        "turn",
+    )
 
     def __init__(self, dialogue: Dialogue) -> None:
         self._dialogue = dialogue
@@ -32,6 +41,7 @@ class AgentSide:
         self.number: e.TurnId = 0
         self.media_ms = 0
         self.booked = False
+        self.blocked_tools: frozenset[str] = frozenset()  # by the scam shield
         self.cut_off: tuple[AgentTurn, str] | None = None
 
     @property
@@ -108,6 +118,8 @@ class AgentSide:
             case e.ToolRequested(request_id=key, name=name, arguments=arguments):
                 if self._dialogue.tool_requested(key, name, arguments):
                     turn.await_tool(key)
+                    if name in self.blocked_tools:
+                        return [c.RefuseTool(key)]
                     return [c.RunTool(key, name, arguments)]
         return []
 

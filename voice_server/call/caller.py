@@ -57,9 +57,9 @@ class CallerSide:
         return max(self._gate.last_voice_at, self._keys_at)
 
     @property
-    def onset_at(self) -> int:
-        """When the present or last utterance began."""
-        return self._gate.onset_at
+    def span(self) -> tuple[int, int]:
+        """When the present or last utterance began, and its newest moment that held voice."""
+        return self._gate.onset_at, self._gate.last_voice_at
 
     @property
     def transcribed(self) -> bool:
@@ -104,6 +104,14 @@ class CallerSide:
     def give_up_transcript(self) -> None:
         """The transcriber does not answer: stop waiting for it."""
         self._transcribed = self.utterance
+
+    def next_prompt(self) -> str | None:
+        """The words for one more silence, None when all were spoken into it."""
+        prompts = self._policy.silence_prompts
+        if self.silences == len(prompts):
+            return None
+        self.silences += 1
+        return prompts[self.silences - 1]
 
     def press(self, digit: str) -> bool:
         """Take one key; True when it completes the entry."""

@@ -131,6 +131,18 @@ class HangUp(msgspec.Struct, frozen=True, array_like=True, tag=17):
     outcome: Outcome
 
 
+class RefuseTool(msgspec.Struct, frozen=True, array_like=True, tag=18):
+    """Answer a tool request with a refusal: the scam shield has blocked this tool."""
+
+    request_id: str
+
+
+class Warn(msgspec.Struct, frozen=True, array_like=True, tag=19):
+    """Tell the person the agent protects, outside the call, that it looks like a scam."""
+
+    assessment: Assessment
+
+
 Command: TypeAlias = (
     Transcribe
     | Commit
@@ -149,4 +161,6 @@ Command: TypeAlias = (
     | Measure
     | Publish
     | HangUp
+    | RefuseTool
+    | Warn
 )

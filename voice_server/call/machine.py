@@ -17,7 +17,6 @@ from voice_server.call.outcome import EndReason, Outcome
 from voice_server.call.phase import MOVES, Phase
 from voice_server.call.policy import Policy
 from voice_server.call.record import CallRecord
-from voice_server.call.risk import RiskStep
 from voice_server.call.turns import Edge
 
 _PLAYOUT_GRACE_MS = 3_000  # a mark that comes later than this after its audio is lost
@@ -146,8 +145,7 @@ class Call:
         if text:
             self.agent.cut_off = None
             self.dialogue.caller_said(text)
-            began, ended = self._caller.onset_at, self._caller.spoke_at
-            self._out += self.record.line("caller", text, "", began, ended)
+            self._out += self.record.line("caller", text, "", *self._caller.span)
             self._publish(now)
         if self.phase is Phase.LISTENING:
             self._await_turn()
@@ -171,6 +169,10 @@ class Call:
             self._think(now)
 
     def _think(self, now: int) -> None:
+        if self.record.risk.take_challenge():
+            self.dialogue.forget_question()  # the model sees the words with their answer
+            self._say(self.policy.scam_challenge, now)
+            return
         self._deadlines.clear(Deadline.END_OF_TURN, Deadline.SILENCE, Deadline.TRANSCRIPT)
         self._move(Phase.THINKING)
         self._ask(self.agent.begin(max(self._caller.done_at, self._started_at)), now)
@@ -195,8 +197,7 @@ class Call:
             self._await_turn()
 
     def _speech(self, event: e.SpeechReady, now: int) -> None:
-        turn = self.agent.at_work(event.turn)
-        if turn is None:
+        if (turn := self.agent.at_work(event.turn)) is None:
             return
         if turn.speech_at < 0:
             turn.speech_at = now
@@ -321,10 +322,8 @@ class Call:
             self._deadlines.set(Deadline.SILENCE, now + self.policy.silence_ms)
 
     def _silence(self, now: int) -> None:
-        prompts, spoken = self.policy.silence_prompts, self._caller.silences
-        if spoken < len(prompts):
-            self._caller.silences += 1
-            self._say(prompts[spoken], now)
+        if (prompt := self._caller.next_prompt()) is not None:
+            self._say(prompt, now)
         elif self.policy.end_on_silence:
             self._close(self.policy.silence_closing, outcome.SILENCE, now)
         else:
@@ -358,11 +357,12 @@ class Call:
         self._say(self.policy.apology, now)
 
     def _assessed(self, event: e.RiskAssessed, now: int) -> None:
-        step, commands = self.record.assessed(event.assessment)
+        closing, commands = self.record.assessed(event.assessment)
         self._out += commands
-        if step is RiskStep.END:
-            self._close(self.policy.scam_closing, outcome.SCAM, now)
-        elif step is RiskStep.RECORD:
+        self.agent.blocked_tools = self.record.risk.blocked_tools
+        if closing is not None:
+            self._close(*closing, now)
+        elif commands:
             self._publish(now)
 
     def _close(self, words: str, end: Outcome, now: int) -> None:

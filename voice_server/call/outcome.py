@@ -43,6 +43,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True):
 
 SILENCE = Outcome(Disposition.SILENT, EndReason.SILENCE)
 SCAM = Outcome(Disposition.SCAM, EndReason.SCAM)
+SCAM_HAND_OVER = Outcome(Disposition.HANDED_OVER, EndReason.SCAM)
 FAILED = Outcome(Disposition.FAILED, EndReason.PART_FAILED)
 MAX_DURATION = Outcome(Disposition.ANSWERED, EndReason.MAX_DURATION)
 SERVER_CLOSING = Outcome(Disposition.FAILED, EndReason.SERVER_CLOSING)

@@ -37,8 +37,18 @@ class Policy(msgspec.Struct, frozen=True):
     failure_closing: str = "I'm sorry, I have a technical problem. Please call again later."
     server_closing: str = "I'm sorry, I have to end this call now. Please call back in a minute."
     detect_scams: bool = True
-    warn_at: Severity = Severity.HIGH
+    # The ladder of the scam shield: from which band on each step is taken, None = never.
+    warn_at: Severity | None = Severity.HIGH  # tell the person the agent protects
+    verify_at: Severity | None = Severity.HIGH  # ask who calls and where to call back
+    block_at: Severity | None = Severity.HIGH  # refuse the sensitive tools
+    hand_over_at: Severity | None = None
     end_at: Severity | None = Severity.CRITICAL
+    sensitive_tools: tuple[str, ...] = ("look_up_order", "cancel_order")
+    scam_challenge: str = (
+        "Before we go on: which company are you calling from, and on which number "
+        "can we call you back to check that?"
+    )
+    scam_hand_over: str = "I'll put you through to a colleague for this. One moment, please."
     scam_closing: str = "I can't help with this request, so I'm ending the call. Goodbye."
     tariff: tuple[Rate, ...] = ()
     carrier_items: tuple[str, ...] = ()  # what the carrier bills per started minute

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from detectors.assessment import Assessment
 from voice_server.call import commands as c
+from voice_server.call import outcome
 from voice_server.call.agent_turn import AgentTurn
 from voice_server.call.caller import CallerSide
 from voice_server.call.meter import Meter, started_minutes
@@ -40,12 +41,21 @@ class CallRecord:
         self.view.line("caller", digits, "", at_ms)
         return [c.Record("caller", digits, "", at_ms, at_ms)]
 
-    def assessed(self, assessment: Assessment) -> tuple[RiskStep, list[c.Command]]:
-        """The scam detector spoke; a new band, or the last word, is worth storing."""
-        step = self.risk.heed(assessment)
-        if step is RiskStep.NONE:
-            return step, []
-        return step, [c.RecordRisk(assessment, self.risk.evidence(), final=False)]
+    def assessed(
+        self, assessment: Assessment
+    ) -> tuple[tuple[str, Outcome] | None, list[c.Command]]:
+        """The scam detector spoke: the words and the outcome to close with, if it comes to that."""
+        steps = self.risk.heed(assessment)
+        out: list[c.Command] = []
+        if RiskStep.RECORD in steps:
+            out.append(c.RecordRisk(assessment, self.risk.evidence(), final=False))
+        if RiskStep.WARN in steps:
+            out.append(c.Warn(assessment))
+        if RiskStep.END in steps:
+            return (self._policy.scam_closing, outcome.SCAM), out
+        if RiskStep.HAND_OVER in steps:
+            return (self._policy.scam_hand_over, outcome.SCAM_HAND_OVER), out
+        return None, out
 
     def measured(self, turn: AgentTurn, transcript_at: int) -> c.Measure:
         """The turn's first audio is out: how long did each stage take?"""

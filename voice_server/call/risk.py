@@ -2,32 +2,63 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 from detectors.assessment import Assessment, Segment, Severity
 from voice_server.call.policy import Policy
 
-_DETECTORS_TO_END = 2  # one detector alone never ends a call
 _SEGMENTS_KEPT = 200
 
 
-class RiskStep(Enum):
-    """The answer to one assessment."""
+class RiskStep(StrEnum):
+    """What an assessment calls for, mildest first. Each but `RECORD` is taken once a call."""
 
-    NONE = "none"
     RECORD = "record"  # the band changed: worth a row
+    WARN = "warn"  # tell the person the agent protects
+    VERIFY = "verify"  # have the agent ask who calls and for a number to call back
+    BLOCK = "block"  # sensitive tools are refused from here on
+    HAND_OVER = "hand_over"  # a human takes the line
     END = "end"  # close the call safely
+
+
+# How many independent detectors must speak for a step: one alone never ends a call.
+_VOTES = {
+    RiskStep.WARN: 1,
+    RiskStep.VERIFY: 1,
+    RiskStep.BLOCK: 1,
+    RiskStep.HAND_OVER: 2,
+    RiskStep.END: 2,
+}
 
 
 class RiskWatch:
     """Numbers the segments, remembers the newest assessment and the worst band."""
 
-    __slots__ = ("_count", "_policy", "_recorded", "newest", "segments", "worst")
+    __slots__ = (
+        "_challenge",
+        "_count",
+        "_limits",
+        "_recorded",
+        "_sensitive_tools",
+        "blocked_tools",
+        "newest",
+        "segments",
+        "worst",
+    )
 
     def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+        self._limits = {  # the steps still to be taken
+            RiskStep.WARN: policy.warn_at,
+            RiskStep.VERIFY: policy.verify_at if policy.scam_challenge else None,
+            RiskStep.BLOCK: policy.block_at,
+            RiskStep.HAND_OVER: policy.hand_over_at,
+            RiskStep.END: policy.end_at,
+        }
+        self._sensitive_tools = frozenset(policy.sensitive_tools)
+        self._challenge = False
         self._count = 0
         self._recorded: Severity | None = None
+        self.blocked_tools: frozenset[str] = frozenset()
         self.newest: Assessment | None = None
         self.worst = Severity.MINIMAL
         self.segments: list[Segment] = []
@@ -40,25 +71,28 @@ class RiskWatch:
         del self.segments[:-_SEGMENTS_KEPT]
         return segment
 
-    def heed(self, assessment: Assessment) -> RiskStep:
+    def heed(self, assessment: Assessment) -> tuple[RiskStep, ...]:
         """Decide; assessments older than the newest are late and change nothing."""
         if self.newest is not None and assessment.through < self.newest.through:
-            return RiskStep.NONE
+            return ()
         self.newest = assessment
         if assessment.severity.rank > self.worst.rank:
             self.worst = assessment.severity
-        limit = self._policy.end_at
-        if (
-            limit is not None
-            and assessment.severity.rank >= limit.rank
-            and len(assessment.detectors) >= _DETECTORS_TO_END
-        ):
-            self._recorded = assessment.severity
-            return RiskStep.END
-        if assessment.severity is not self._recorded:
-            self._recorded = assessment.severity
-            return RiskStep.RECORD
-        return RiskStep.NONE
+        due = [step for step, limit in self._limits.items() if _reached(assessment, step, limit)]
+        for step in due:
+            del self._limits[step]
+        self._challenge |= RiskStep.VERIFY in due
+        if RiskStep.BLOCK in due:
+            self.blocked_tools = self._sensitive_tools
+        if assessment.severity is self._recorded and RiskStep.END not in due:
+            return tuple(due)
+        self._recorded = assessment.severity
+        return (RiskStep.RECORD, *due)
+
+    def take_challenge(self) -> bool:
+        """Whether the agent should question the caller now; True only once."""
+        due, self._challenge = self._challenge, False
+        return due
 
     def evidence(self) -> tuple[Segment, ...]:
         """The segments that the newest assessment's findings point at."""
@@ -66,3 +100,11 @@ class RiskWatch:
             return ()
         numbers = {finding.segment for finding in self.newest.findings}
         return tuple(segment for segment in self.segments if segment.number in numbers)
+
+
+def _reached(assessment: Assessment, step: RiskStep, limit: Severity | None) -> bool:
+    return (
+        limit is not None
+        and assessment.severity.rank >= limit.rank
+        and len(assessment.detectors) >= _VOTES[step]
+    )

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias, assert_never
 
 import msgspec
 
-from detectors.assessment import Segment
+from detectors.assessment import Assessment, Segment
 from voice_server.call import Call, Phase
 from voice_server.call import commands as c
 from voice_server.call import events as e
@@ -20,6 +20,7 @@ from voice_server.call.outcome import FAILED
 from voice_server.errors import ServiceError
 from voice_server.ports import (
     CallFacts,
+    Guardian,
     LanguageModel,
     PhoneLine,
     ReplyRequest,
@@ -49,8 +50,14 @@ class Services(msgspec.Struct, frozen=True):
     text_to_speech: TextToSpeech
     risk: RiskScorer
     toolbox: Toolbox
+    guardian: Guardian
     mirror: StateMirror
 
+
+_REFUSED = (
+    '{"error": {"problem": "not available in this call", '
+    '"fix": "offer to have a colleague call back on the number on file"}}'
+)
 
 # Called only once its task runs: a task cancelled before that leaves no coroutine behind.
 _Effect: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
@@ -258,6 +265,10 @@ class Driver:
                 self._line.clear()
             case c.RunTool():
                 self._start(e.Part.LANGUAGE_MODEL, 0, partial(self._run_tool, command))
+            case c.RefuseTool(request_id=key):
+                self.feed(e.ToolReturned(key, _REFUSED, succeeded=False))
+            case c.Warn(assessment=assessment):
+                self._start(e.Part.RISK, 0, partial(self._warn, assessment))
             case c.AssessRisk(segment=segment):
                 self._segments.append(segment)
                 if not self._assessing:
@@ -366,6 +377,9 @@ class Driver:
             _log_bug("tool", error)
             result, succeeded = _SERVICE_DOWN, False
         self.feed(e.ToolReturned(command.request_id, result, succeeded))
+
+    async def _warn(self, assessment: Assessment) -> None:
+        await self._services.guardian.warn(self.facts, assessment)
 
     async def _assess(self) -> None:
         try:

@@ -22,6 +22,7 @@ from voice_server.call import Call, Policy
 from voice_server.call import commands as c
 from voice_server.call import events as e
 from voice_server.call.live import LiveState
+from voice_server.guardian import SmsGuardian
 from voice_server.llm.receptionist import Receptionist
 from voice_server.ports import CallFacts, LanguageModel
 from voice_server.runtime.bookkeeper import Bookkeeper
@@ -82,6 +83,7 @@ async def _simulate(journal: Journal, policy: Policy, model: LanguageModel) -> R
         text_to_speech=_SilentVoice(),
         risk=shield,
         toolbox=_RecordedTools(entries),
+        guardian=SmsGuardian(None),
         mirror=_NoMirror(),
     )
     call = Call(policy)
