@@ -138,11 +138,17 @@ _SHARES: Final[Mapping[_Maker, int]] = {
 }
 
 
-def plans(calls: int, seed: int) -> Iterator[Plan]:
-    """So many calls; each hundred holds every kind in its share, in another order."""
+# Ten who talk at the same time bring the engines' memory to its full size.
+_RUSH: Final = ("book_plumbing", "ask_for_human", "wrong_number", "ask_for_human", "wrong_number")
+
+
+def plans(calls: int, seed: int, *, rush: int = 10) -> Iterator[Plan]:
+    """So many calls: first a rush of talkers, then hundreds that hold every kind in its share."""
     dice = random.Random(seed)
+    for index in range(min(rush, calls)):
+        yield _recorded(_RUSH[index % len(_RUSH)])(dice)
     hundred: list[_Maker] = []
-    for _ in range(calls):
+    for _ in range(calls - rush):
         if not hundred:
             hundred = [maker for maker, share in _SHARES.items() for _ in range(share)]
             dice.shuffle(hundred)

@@ -87,17 +87,19 @@ async def soak(
     warm_up: int = 100,
     at_once: int = 10,
     seed: int = 1,
+    rush: int = 10,
     engines: LocalEngines | None = None,
     database_url: str | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> SoakReport:
     """Make many short calls to a server of its own; run it in a `VirtualLoop`.
 
-    The database must hold no calls yet. `tick` is called after each call.
+    The first `rush` calls are whole conversations, so that the engines have grown before the
+    first look at memory. The database must hold no calls yet. `tick` is called after each call.
     """
     began = time.perf_counter()
     loop = asyncio.get_running_loop()
-    planned = list(plans(calls, seed))
+    planned = list(plans(calls, seed, rush=rush))
     async with open_box(data_dir, engines=engines, database_url=database_url) as box:
         callers = _Callers(box, tick)
         idle = frozenset(asyncio.all_tasks())
