@@ -102,6 +102,8 @@ async def open_server(
         if engines is None:
             engines = open_local(settings.inference_threads, settings.models_dir)
             stack.callback(engines.close)
+        loading = asyncio.ensure_future(engines.warm())  # while the database starts
+        stack.callback(loading.cancel)
         pool, url, tariff = await _database(settings, patience, stack)
         outbox = await _outbox(settings, patience.wrap(db.PostgresCallStore(pool)), stack)
         shield = ScamShield(ScamModel.load())
@@ -132,6 +134,7 @@ async def open_server(
             metrics=metrics,
         )
         server.app.router.routes += _health(server)
+        await loading
         await _warm(engines, directory)
         try:
             yield server
@@ -220,8 +223,7 @@ def _health(server: Server) -> list[Route]:
 
 
 async def _warm(engines: LocalEngines, directory: db.PostgresAgentDirectory) -> None:
-    """Load the models and speak the demo agent's fixed words, so that no caller waits for it."""
-    await engines.warm()
+    """Speak the demo agent's fixed words once, so that its first caller does not wait."""
     agent = await directory.for_number(db.DEMO_NUMBER)
     if agent is not None:
         policy = policy_for(agent)

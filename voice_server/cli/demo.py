@@ -13,6 +13,7 @@ import db
 from models.weights import WeightsMissing
 from voice_server import settings as configuration
 from voice_server.cli.call import print_result
+from voice_server.cli.models import pull_missing
 from voice_server.cli.screen import CallScreen
 from voice_server.cli.serve import new_loop, serve
 from voice_server.errors import ConfigurationError
@@ -37,6 +38,7 @@ def command(recordings: tuple[Path, ...], fast: bool, keep: bool, port: int) -> 
     """Let each of RECORDINGS call the demo agent, and show what the database keeps of it."""
     configure_logging("warning")
     storage = configuration.load_storage()
+    pull_missing()
     try:
         with asyncio.Runner(loop_factory=VirtualLoop if fast else new_loop) as runner:
             runner.run(_demo(recordings, storage))

@@ -28,8 +28,20 @@ def command() -> None:
 def pull(names: tuple[str, ...], as_json: bool) -> None:
     """Download what is missing (NAMES: only these), check every sum."""
     weights = Weights()
+    _pull(weights, names, shown=not as_json)
+    _show([w for w in weights.list() if not names or w.name in names], weights, as_json=as_json)
+
+
+def pull_missing() -> None:
+    """Fetch what is not there, with a progress bar; says nothing when all is there."""
+    weights = Weights()
+    if any(weight.condition is not Condition.READY for weight in weights.list()):
+        _pull(weights, (), shown=True)
+
+
+def _pull(weights: Weights, names: Sequence[str], *, shown: bool) -> None:
     try:
-        with _Bars(shown=not as_json) as progress:
+        with _Bars(shown=shown) as progress:
             weights.pull(names, progress)
     except PullFailed as error:
         raise click.ClickException(str(error)) from None
@@ -38,7 +50,6 @@ def pull(names: tuple[str, ...], as_json: bool) -> None:
             f"cannot write to {weights.directory} ({error.strerror}): "
             "set VOICE_SERVER_MODELS_DIR to a folder that can be written"
         ) from None
-    _show([w for w in weights.list() if not names or w.name in names], weights, as_json=as_json)
 
 
 @command.command(name="list")
