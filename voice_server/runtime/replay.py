@@ -62,9 +62,11 @@ def booked_order(history: History) -> str:
     for entry in reversed(history):
         if isinstance(entry, ToolUsed) and entry.name == "book_order" and entry.result:
             try:
-                return msgspec.json.decode(entry.result, type=_Booked).order_id
+                order_id = msgspec.json.decode(entry.result, type=_Booked).order_id
             except msgspec.MsgspecError:
                 continue
+            if order_id:  # else a refusal, which does not undo an earlier booking
+                return order_id
     return ""
 
 
