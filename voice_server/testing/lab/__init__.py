@@ -1,0 +1,1 @@
+"""Wire-true simulators of the remote services, with faults on demand and a meter."""

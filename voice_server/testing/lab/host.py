@@ -1,0 +1,72 @@
+"""Puts a simulated service on a loopback port, on any event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import uvicorn
+from starlette.websockets import WebSocket
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+_ABORT = "lab.abort"
+
+
+class _AbortableSocket(WebSocketsSansIOProtocol):
+    """Lets the application cut the wire, which ASGI has no word for."""
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if hasattr(self, "scope"):
+            extensions: dict[str, Any] = self.scope["extensions"]  # type: ignore[assignment]
+            extensions[_ABORT] = self.transport.abort
+
+
+class _Uvicorn(uvicorn.Server):
+    """Leaves signals alone: they are for whoever runs the loop."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def cut(socket: WebSocket) -> None:
+    """Let the connection of `socket` die without a closing handshake (the peer sees 1006)."""
+    socket.scope["extensions"][_ABORT]()
+
+
+@asynccontextmanager
+async def hosting(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve an ASGI application; yields its base URL. Port 0 takes any free one."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(512)
+    config = uvicorn.Config(
+        app,
+        ws=_AbortableSocket,
+        ws_ping_interval=None,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        timeout_graceful_shutdown=1,
+    )
+    web = _Uvicorn(config)
+    running = asyncio.ensure_future(web.serve(sockets=[listener]))
+    try:
+        while not web.started:
+            if running.done():
+                await running
+            await asyncio.sleep(0.005)
+        yield f"http://{host}:{listener.getsockname()[1]}"
+    finally:
+        web.should_exit = True
+        await asyncio.wait([running], timeout=3)
+        running.cancel()
+        await asyncio.wait([running])
+        listener.close()
