@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol, TypeAlias
 
 from voice_server.call.events import Consumed, FinalTranscript, PartialTranscript
@@ -219,8 +219,12 @@ class LocalSpeechToText:
         self._load = load
         self._pool = pool
 
+    def listen(self, facts: CallFacts) -> AbstractAsyncContextManager[LocalTranscriber]:  # noqa: ARG002
+        """Open a transcriber for a call; nothing needs to be known of it."""
+        return self.open()
+
     @asynccontextmanager
-    async def listen(self, facts: CallFacts) -> AsyncIterator[LocalTranscriber]:  # noqa: ARG002
+    async def open(self) -> AsyncIterator[LocalTranscriber]:
         """Open a transcriber; leaving the context frees it at once."""
         transcriber = LocalTranscriber(self._load, self._pool)
         try:
