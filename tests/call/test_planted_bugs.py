@@ -98,6 +98,24 @@ PLANTS = [
     ),
     (
         Plant(
+            "a tool that the shield has blocked runs all the same",
+            "agent",
+            "if name in self.blocked_tools:",
+            "if not name:",
+        ),
+        {Rule.BLOCKED},
+    ),
+    (
+        Plant(
+            "a step of the ladder is taken again and again",
+            "risk",
+            "            del self._limits[step]\n",
+            "            pass\n",
+        ),
+        {Rule.WARN_ONCE},
+    ),
+    (
+        Plant(
             "the model is no longer asked for more once a tool has returned",
             "agent_turn",
             "        return self.fully_planned\n\n    def think_on",
@@ -130,7 +148,7 @@ PLANTS = [
             " or used.result is not None:",
             ":",
         ),
-        {Rule.LATE_IS_NOTHING, Rule.NEW_MATTER},
+        {Rule.LATE_IS_NOTHING, Rule.NEW_MATTER, Rule.HISTORY},
     ),
     (
         Plant(

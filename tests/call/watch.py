@@ -11,7 +11,7 @@ from typing import NamedTuple
 from voice_server.call import BOOK_ORDER, Call, Disposition, Phase, Policy
 from voice_server.call import commands as c
 from voice_server.call import events as e
-from voice_server.call.history import AgentSaid, CallerPressed, CallerSaid, History
+from voice_server.call.history import AgentSaid, CallerPressed, CallerSaid, History, ToolUsed
 
 
 class Rule(StrEnum):
@@ -35,7 +35,9 @@ class Rule(StrEnum):
     NO_BUSY_LOOP = "after TimePassed nothing is due any more"
     WATCHED = "a live call always has a deadline, a quiet listening one a near deadline"
     TIME_LIMIT = "no call outlives its time limit and its closing words"
-    TOOL_ONCE = "a tool runs once per request"
+    TOOL_ONCE = "a tool runs, or is refused, once per request"
+    BLOCKED = "sensitive tools run until the risk reaches the policy's band, and never after"
+    WARN_ONCE = "the person the agent protects is warned once, about what was just seen"
     FINISH_ONCE = "FinishSaying comes once for a turn that is heard out, and nothing after it"
     MEDIA_FIRST = "nothing is said before the stream is open"
     EARS = "every frame goes to the transcriber, every pause is committed once, in order"
@@ -119,10 +121,13 @@ class Watch:
         self.sequence = 0
         self.caller_speaks = False
         self.tools: dict[str, str] = {}
-        self.returned: set[str] = set()
+        self.results: dict[str, str] = {}
         self.writing = False  # the model is at work on the turn in progress
         self.awaited: set[str] = set()  # tools that the turn in progress waits for
         self.booked = False
+        self.warned = False
+        self.blocked: tuple[str, ...] = ()
+        self.assessed_through = -1
         self.rest = ""  # what nobody heard of the newest turn, if it was cut off
         self.phrases = _phrases(self.policy)
         self.matter = False  # words, keys or results the model has not seen
@@ -151,13 +156,15 @@ class Watch:
             return all(span.mark != event.name for span in self.spans)
         if isinstance(event, e.ToolReturned):
             known = event.request_id in self.tools
-            return not known or event.request_id in self.returned
+            return not known or event.request_id in self.results
         about_turn = isinstance(event, LATE_KINDS) or (
             isinstance(event, e.PartFailed) and event.turn != 0
         )
         return about_turn and (event.turn != self.turn or self.over)  # type: ignore[union-attr]
 
-    def _note(self, event: e.Event, now: int, commands: list[c.Command]) -> None:
+    def _note(  # noqa: C901 - one flat table
+        self, event: e.Event, now: int, commands: list[c.Command]
+    ) -> None:
         """Put the facts of the event into our own books."""
         match event:
             case e.AudioHeard(mulaw=mulaw, media_ms=media_ms):
@@ -171,14 +178,21 @@ class Watch:
             case e.FinalTranscript(text=text) if text.strip():
                 words = [x.text for x in commands if isinstance(x, c.Record)]
                 held(Rule.CALLER_LINE, words == [text.strip()], words)
+            case e.RiskAssessed(assessment=view) if view.through >= self.assessed_through:
+                self.assessed_through = view.through
+                block_at = self.policy.block_at
+                if block_at and view.detectors and view.severity.rank >= block_at.rank:
+                    self.blocked = self.policy.sensitive_tools
             case e.Consumed(item=item, quantity=quantity):
                 self.used[item] = self.used.get(item, 0) + quantity
             case e.ReplyEnded(turn=turn) if turn == self.turn:
                 self.writing = False
-            case e.ToolReturned(request_id=key, succeeded=succeeded) if key in self.tools:
+            case e.ToolReturned(request_id=key, result=result, succeeded=succeeded) if (
+                key in self.tools
+            ):
                 self.awaited.discard(key)
-                if key not in self.returned:
-                    self.returned.add(key)
+                if key not in self.results:
+                    self.results[key] = result
                     self.booked |= succeeded and self.tools[key] == BOOK_ORDER
                     self.matter = True
 
@@ -225,11 +239,18 @@ class Watch:
             case c.StopPlaying():
                 held(Rule.STOP_ON_ABANDON, self.over and bool(self.spans))
                 self.spans.clear()
-            case c.RunTool(request_id=key, name=name):
+            case c.RunTool(request_id=key) | c.RefuseTool(request_id=key):
                 held(Rule.TOOL_ONCE, key not in self.tools, key)
-                held(Rule.TOOL_ONCE, isinstance(event, e.ToolRequested))
-                self.tools[key] = name
+                asked = isinstance(event, e.ToolRequested) and event.request_id == key
+                held(Rule.TOOL_ONCE, asked, event)
+                assert isinstance(event, e.ToolRequested)
+                refused = isinstance(command, c.RefuseTool)
+                held(Rule.BLOCKED, refused == (event.name in self.blocked), event.name)
+                self.tools[key] = event.name
                 self.awaited.add(key)
+            case c.Warn(assessment=assessment):
+                held(Rule.WARN_ONCE, event == e.RiskAssessed(assessment) and not self.warned)
+                self.warned = True
             case c.Record():
                 self._records(command, now, rest)
             case c.AssessRisk(segment=segment):
@@ -273,6 +294,8 @@ class Watch:
         held(Rule.HISTORY, _lines(command.history) == self.shown, command.turn)
         noted = [x for x in command.history if isinstance(x, AgentSaid) and not x.text]
         held(Rule.HISTORY, not any(x.interrupted for x in noted), noted)
+        used = {x.request_id: x.result for x in command.history if isinstance(x, ToolUsed)}
+        held(Rule.HISTORY, used == {key: self.results.get(key) for key in self.tools}, used)
         self.matter = self.dropped = False
 
     def _abandons(self, turn: int, rest: list[c.Command]) -> None:
@@ -414,18 +437,9 @@ class Watch:
 
 def _phrases(policy: Policy) -> frozenset[str]:
     """All that a call may say of its own accord."""
-    return frozenset(
-        {
-            policy.greeting,
-            policy.silence_closing,
-            policy.max_call_closing,
-            policy.apology,
-            policy.failure_closing,
-            policy.server_closing,
-            policy.scam_closing,
-            *policy.silence_prompts,
-        }
-    )
+    fields = [getattr(policy, name) for name in policy.__struct_fields__]
+    phrases = [field for field in fields if isinstance(field, str) and field]
+    return frozenset([*phrases, *policy.silence_prompts])
 
 
 def _lines(history: History) -> list[str]:

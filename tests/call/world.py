@@ -19,16 +19,25 @@ from voice_server.call import events as e
 
 TARIFF = (Rate("tts", 3, 7), Rate("llm", 11, 4), Rate("line", 8_500, 1))
 POLICIES = (
-    Policy(greeting="", tariff=TARIFF, carrier_items=("line",), max_call_ms=200_000),
-    Policy(tariff=TARIFF, max_call_ms=150_000, digits_gap_ms=1_500),
-    Policy(interruptible=False, detect_scams=False, max_call_ms=120_000),
-    Policy(greeting="", end_on_silence=False, silence_prompts=(), max_call_ms=120_000),
+    Policy(greeting="", tariff=TARIFF, carrier_items=("line",), max_call_ms=300_000),
+    Policy(tariff=TARIFF, max_call_ms=250_000, digits_gap_ms=1_500),
+    Policy(interruptible=False, detect_scams=False, max_call_ms=250_000),
+    Policy(
+        greeting="",
+        end_on_silence=False,
+        silence_prompts=(),
+        max_call_ms=250_000,
+        block_at=Severity.MINIMAL,
+        sensitive_tools=("book_order", "cancel_order"),
+        hand_over_at=Severity.CRITICAL,
+        end_at=None,
+    ),
     Policy(
         silence_prompts=("Hello?", "Still there?"),
         silence_ms=3_000,
         silence_closing="",
         barge_in_ms=60,
-        max_call_ms=40_000,
+        max_call_ms=100_000,
         max_call_closing="",
     ),
 )
@@ -44,8 +53,9 @@ REPLIES = (
     "",
     "One moment please, I am looking for a free hour; ",
 )
-TOOLS = ("book_order", "look_up", "end_call", "transfer_call")
+TOOLS = ("book_order", "cancel_order", "end_call", "transfer_call")
 SPEECH_MS_PER_CHARACTER = 55
+STEPS_BEFORE_THE_START = 6  # at most
 STEPS_AFTER_THE_END = 4
 ANSWER_LIMIT_MS = 6_000  # transcript wait, patience for numbers and a little
 
@@ -61,7 +71,7 @@ class World:
         self._texts: dict[int, deque[str]] = {}  # what the voice still has to say, per turn
         self._closed: set[int] = set()  # turns whose last text is known to the voice
         self._commits: deque[int] = deque()
-        self._tools: deque[str] = deque()
+        self._tools: deque[tuple[str, str, bool]] = deque()
         self._requests = 0
         self._marks: deque[tuple[int, str]] = deque()  # when the carrier returns them
         self._cleared: deque[str] = deque()
@@ -75,6 +85,8 @@ class World:
             after += self.watch.ended
             if after > STEPS_AFTER_THE_END:
                 break
+            if place == STEPS_BEFORE_THE_START * 2:
+                self._start(0)
             _ACTIONS[tape[place] % len(_ACTIONS)](self, tape[place + 1])
         return self
 
@@ -94,8 +106,7 @@ class World:
             if self.watch.ended:
                 return
             out = self._next_deadline()
-            if any(isinstance(command, c.Think) for command in out):
-                owes = False
+            owes = owes and not any(map(self._answers, out))
             if owes and self.now > begun + ANSWER_LIMIT_MS and not self._closing():
                 raise Broken(Rule.ANSWERED, f"{self.now - begun} ms")
         raise Broken(Rule.TIME_LIMIT, "it never ends")
@@ -103,6 +114,12 @@ class World:
     def _owes_an_answer(self) -> bool:
         quiet = self.call.phase is Phase.LISTENING and not self.watch.caller_speaks
         return quiet and self.call.dialogue.unanswered
+
+    def _answers(self, command: c.Command) -> bool:
+        challenge = self.watch.policy.scam_challenge
+        return isinstance(command, c.Think) or (
+            isinstance(command, c.Say) and command.text == challenge
+        )
 
     def _closing(self) -> bool:
         turn = self.call.agent.turn
@@ -123,7 +140,7 @@ class World:
             self._obey(command)
         return commands
 
-    def _obey(self, command: c.Command) -> None:
+    def _obey(self, command: c.Command) -> None:  # noqa: C901 - one flat table
         match command:
             case c.Think(turn=turn):
                 self._thinking.append(turn)
@@ -146,7 +163,9 @@ class World:
             case c.Commit(utterance=utterance):
                 self._commits.append(utterance)
             case c.RunTool(request_id=key):
-                self._tools.append(key)
+                self._tools.append((key, "{}", True))
+            case c.RefuseTool(request_id=key):
+                self._tools.append((key, "refused", False))
 
     def _pass(self, ms: int) -> None:
         """Let time pass: deadlines are kept and the carrier returns marks when it should."""
@@ -199,8 +218,8 @@ class World:
     def _model(self, n: int) -> None:
         if not self._thinking:
             return self._voice(n)
-        turn = self._thinking[-1]
-        if n < 120:
+        turn = self._thinking[-1] if n % 8 else self._thinking[0]
+        if n < 110:
             self._feed(e.ReplyText(turn, REPLIES[n % len(REPLIES)]))
         elif n < 190:
             name = TOOLS[n % len(TOOLS)] if n < 135 else TOOLS[n % 2]
@@ -237,9 +256,11 @@ class World:
         if turn in self._thinking:
             for text in REPLIES[n % 7 : n % 7 + 2]:
                 self._feed(e.ReplyText(turn, text))
-            if n % 4 == 0:
+            if n % 3 == 0:
                 self._requests += 1
-                self._feed(e.ToolRequested(turn, f"r{self._requests}", TOOLS[n // 8 % 4], "{}"))
+                tool = TOOLS[n // 8 % 4]
+                for _ in range(1 + n % 2):
+                    self._feed(e.ToolRequested(turn, f"r{self._requests}", tool, "{}"))
             self._thinking = [other for other in self._thinking if other != turn]
             self._feed(e.ReplyEnded(turn, note="asked" if n % 2 else ""))
         while self._texts.get(turn) or turn in self._closed:
@@ -247,8 +268,9 @@ class World:
 
     def _tool(self, n: int) -> None:
         if self._tools:
-            event = e.ToolReturned(self._tools.popleft(), "{}", n % 4 != 0)
-            self._old.append(event)
+            key, result, may_succeed = self._tools.popleft()
+            event = e.ToolReturned(key, result, may_succeed and n % 4 != 0)
+            self._old.append(e.ToolReturned(key, "again", True))
             self._feed(event)
         else:
             self._agent_turn(n)
@@ -260,25 +282,27 @@ class World:
 
     def _deadline(self, n: int) -> None:
         due = self.call.deadline
-        if due is not None:
-            self._pass(max(0, due - self.now))
+        if due is not None:  # the time limit is too far away to be waited for often
+            self._pass(min(max(0, due - self.now), 60_000 if n < 8 else 9_000))
 
     def _score(self, n: int) -> None:
         self._feed(e.VoiceScored(n * 100 // 255))
 
     def _consume(self, n: int) -> None:
-        self._feed(e.Consumed(("tts", "llm", "unpriced")[n % 3], n))
+        for quantity in (n, 1, n // 3):
+            self._feed(e.Consumed(("tts", "llm", "unpriced")[n % 3], quantity))
+
+    def _assess(self, n: int) -> None:
+        bands = tuple(Severity)[: 5 if n > 225 else 4]
+        for more in range(2):
+            assessment = view(bands[(n + more) % len(bands)], n % 7, detectors=n // 4 % 4)
+            self._feed(e.RiskAssessed(assessment))
 
     def _rarely(self, n: int) -> None:
-        bands = tuple(Severity)
-        if n < 90:
-            self._feed(e.RiskAssessed(view(bands[n % 4], n % 7)))
-        elif n < 100:
-            self._feed(e.RiskAssessed(view(Severity.CRITICAL, n, detectors=1 + n % 2)))
-        elif n < 140:
+        if n < 45:
             part = tuple(e.Part)[n % 4]
             self._feed(e.PartFailed(part, self.watch.turn if n % 3 else 0, n % 2 == 0))
-        elif n < 180 and self._marks:
+        elif n < 120 and self._marks:
             self._marks.pop()  # the carrier loses it
         elif n < 220:
             self._feed(e.PartialTranscript(UTTERANCES[n % 7]))
@@ -291,8 +315,8 @@ class World:
         """Work that was given up goes on for a while; the carrier returns cleared marks."""
         if self._cleared:
             self._feed(e.MarkPlayed(self._cleared.popleft()))
-        if self._old:
-            self._feed(self._old[n % len(self._old)])
+        for event in tuple(self._old)[n % 8 :][:3]:
+            self._feed(event)
 
     def _nonsense(self, n: int) -> None:
         turn = n % 5
@@ -317,11 +341,11 @@ class World:
 
 _WEIGHTS: tuple[tuple[Callable[[World, int], None], int], ...] = (
     (World._caller_turn, 10),
-    (World._agent_turn, 9),
+    (World._agent_turn, 11),
     (World._model, 8),
     (World._voice, 6),
     (World._listen_to_agent, 7),
-    (World._talk, 6),
+    (World._talk, 4),
     (World._hush, 5),
     (World._transcript, 6),
     (World._tool, 5),
@@ -329,7 +353,8 @@ _WEIGHTS: tuple[tuple[Callable[[World, int], None], int], ...] = (
     (World._keys, 2),
     (World._score, 2),
     (World._consume, 2),
-    (World._rarely, 4),
+    (World._assess, 2),
+    (World._rarely, 3),
     (World._late, 4),
     (World._nonsense, 3),
     (World._start, 1),
@@ -346,6 +371,10 @@ def live(tape: bytes, call_of: Callable[[Policy], Call] = Call) -> World:
     """A call that has lived through a tape: its first two bytes choose policy and start."""
     policy = POLICIES[tape[0] % len(POLICIES)]
     world = World(call_of(policy))
-    if tape[1] >= 16:
+    if tape[1] >= 32:
         world._start(0)
+    elif tape[1] < 4:
+        world.hang_up()
+    elif tape[1] < 10:
+        world._feed(e.PartFailed(tuple(e.Part)[tape[1] % 4], 0, True))
     return world.steps(tape[2:])
