@@ -1,0 +1,1 @@
+"""Several engines for one part of a call: deadlines, hedging, fallback."""
