@@ -33,6 +33,10 @@ INSERT INTO referrals (referral_code, created_by) VALUES ('code-{user}', '{user}
 INSERT INTO calling_campaigns (id, user_id, agent_id, name, phone_number)
 VALUES ('campaign-{name}', '{user}', 'agent-{name}', 'c', '+12025550111');
 INSERT INTO subscriptions (user_id, plan_id) VALUES ('{user}', 'basic');
+INSERT INTO dial_intents (id, user_id, agent_id, to_number, from_number)
+VALUES ('call-{name}', '{user}', 'agent-{name}', '+12025550177', '+1202555019{digit}');
+INSERT INTO call_recordings (id, call_id, user_id, status)
+VALUES ('RE-{name}', 'call-{name}', '{user}', 'completed');
 """
 
 
@@ -43,7 +47,7 @@ def inhabited() -> str:
     async def build(dsn: str) -> None:
         pool = await open_pool(dsn)
         await add_tenants(pool)
-        for user, name in ((ANNA, "anna"), (BERT, "bert")):
+        for digit, (user, name) in enumerate(((ANNA, "anna"), (BERT, "bert"))):
             call_id = f"call-{name}"
             await PostgresCallStore(pool).write(
                 [
@@ -55,7 +59,7 @@ def inhabited() -> str:
                 ]
             )
             await PostgresOrders(pool).book(new_order(vendor_id=user))
-            await execute(dsn, _REST.format(user=user, name=name))
+            await execute(dsn, _REST.format(user=user, name=name, digit=digit))
         await execute(dsn, "UPDATE subscription_plans SET is_active = false WHERE id = 'trial'")
         await pool.close()
 
@@ -108,6 +112,8 @@ OWNED = {
     "subscriptions": "user_id",
     "phone_numbers": "user_id",
     "call_usage": "user_id",
+    "dial_intents": "user_id",
+    "call_recordings": "user_id",
 }
 BY_CALL = ["call_events", "call_costs"]
 PUBLIC = {"subscription_plans": 3, "prices": 6}
@@ -204,7 +210,7 @@ async def test_a_user_removes_own_rows_and_not_those_of_others(world: Pool, tabl
 
 READ_ONLY = [
     *("user_api_keys", "call_sessions", "call_events", "call_costs", "call_usage"),
-    *("scam_detections", "usage_metrics"),
+    *("scam_detections", "usage_metrics", "dial_intents", "call_recordings"),
 ]
 
 

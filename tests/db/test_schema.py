@@ -35,6 +35,8 @@ OURS = {
     "call_costs",
     "call_usage",
     "prices",
+    "dial_intents",
+    "call_recordings",
 }
 
 
