@@ -12,6 +12,7 @@ _COMMANDS = {
     "call": ("voice_server.cli.call", "Let a simulated phone play a recording to the server."),
     "demo": ("voice_server.cli.demo", "Let recorded callers ring a server on this machine."),
     "db": ("voice_server.cli.db", "Migrate, inspect and open the database."),
+    "detect": ("voice_server.cli.detect", "Look for scams in transcripts and recordings."),
     "models": ("voice_server.cli.models", "Fetch and check the third-party weights."),
     "replay": ("voice_server.cli.replay", "Replay the journal of a call."),
     "serve": ("voice_server.cli.serve", "Run the server."),
