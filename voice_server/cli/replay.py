@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
-from voice_server.errors import JournalError
-from voice_server.runtime.replay import ReplayedCall, replay
+if TYPE_CHECKING:
+    from voice_server.runtime.replay import ReplayedCall
 
 
 @click.command(name="replay")
@@ -28,6 +28,11 @@ def command(journal: Path, simulate: bool, policy: Path | None, as_json: bool) -
     Exits with 1 at a difference. With --simulate nothing is compared: the recorded caller
     meets the present agent, policy and voice, to see what would happen.
     """
+    import msgspec
+
+    from voice_server.errors import JournalError
+    from voice_server.runtime.replay import replay
+
     began = time.perf_counter()
     try:
         told = _simulated(journal, policy) if simulate else replay(journal)
@@ -42,6 +47,8 @@ def command(journal: Path, simulate: bool, policy: Path | None, as_json: bool) -
 
 
 def _simulated(journal: Path, policy: Path | None) -> ReplayedCall:
+    import msgspec
+
     from voice_server.testing.simulate import simulate
 
     changes = msgspec.json.decode(policy.read_bytes(), type=dict[str, object]) if policy else {}
@@ -69,6 +76,8 @@ def _print(told: ReplayedCall, seconds: float, *, simulate: bool) -> None:
 
 
 def _print_difference(told: ReplayedCall) -> None:
+    from voice_server.runtime.replay import describe
+
     difference = told.difference
     assert difference is not None
     click.secho(
@@ -76,5 +85,5 @@ def _print_difference(told: ReplayedCall) -> None:
         f"{difference.at_ms / 1000:.2f} s into the call:",
         fg="red",
     )
-    click.echo(f"  recorded: {difference.recorded!r}")
-    click.echo(f"  replayed: {difference.replayed!r}")
+    click.echo(f"  recorded: {describe(difference.recorded) or 'nothing'}")
+    click.echo(f"  replayed: {describe(difference.replayed) or 'nothing'}")

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-import db
-from models.weights import WeightsMissing
-from voice_server import settings as configuration
-from voice_server.app import open_server
-from voice_server.errors import ConfigurationError
-from voice_server.serving import serving
-from voice_server.telemetry import configure_logging
+if TYPE_CHECKING:  # imported when used: `--help` must not wait for it
+    from voice_server.settings import Settings
 
 
 @click.command(name="serve")
@@ -22,6 +17,11 @@ from voice_server.telemetry import configure_logging
 @click.option("--port", type=int, help="Port to listen on (VOICE_SERVER_PORT).")
 def command(host: str | None, port: int | None) -> None:
     """Run the server. SIGTERM and Ctrl-C let live calls end first; a second one hurries."""
+    import db
+    from models.weights import WeightsMissing
+    from voice_server import settings as configuration
+    from voice_server.errors import ConfigurationError
+
     given: dict[str, Any] = {"host": host, "port": port}
     try:
         settings = configuration.load({k: v for k, v in given.items() if v is not None})
@@ -30,8 +30,10 @@ def command(host: str | None, port: int | None) -> None:
         raise click.ClickException(str(error)) from None
 
 
-def serve(settings: configuration.Settings) -> None:
+def serve(settings: Settings) -> None:
     """Run a server until a signal ends it; raises `ConfigurationError` and what `db` raises."""
+    from voice_server.telemetry import configure_logging
+
     configure_logging(settings.log_level)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(_serve(settings))
@@ -47,7 +49,10 @@ def new_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-async def _serve(settings: configuration.Settings) -> None:
+async def _serve(settings: Settings) -> None:
+    from voice_server.app import open_server
+    from voice_server.serving import serving
+
     stop = asyncio.Event()
     hurry = asyncio.Event()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
@@ -53,6 +54,9 @@ class ReplayedCall(msgspec.Struct, frozen=True):
         return " ".join(line.text for line in self.lines if line.speaker == speaker)
 
 
+_NAMES = {kind.__struct_config__.tag: kind.__name__ for kind in get_args(c.Command)}
+
+
 class _Booked(msgspec.Struct):
     order_id: str = ""
 
@@ -100,6 +104,13 @@ def replay(path: Path, *, policy: Policy | None = None) -> ReplayedCall:
         events=count,
         cut_short=journal.cut_short,
         difference=difference,
+    )
+
+
+def describe(commands: Sequence[Essence]) -> str:
+    """Recorded commands in words, for people who look at a difference."""
+    return ", ".join(
+        f"{_NAMES.get(tag, tag)}({', '.join(map(repr, rest))})" for tag, *rest in commands
     )
 
 
