@@ -95,6 +95,15 @@ def test_a_tool_is_run_once_and_put_into_the_history():
     assert dialogue.history == (ToolUsed("r1", "look_up", '{"n":1}', None),)
 
 
+def test_a_tool_that_the_shield_has_blocked_is_refused_and_waited_for_like_any_other():
+    agent = at_work()
+    agent.blocked_tools = frozenset({"pay"})
+    assert agent.replied(e.ToolRequested(1, "r1", "pay", "{}"), 0) == [c.RefuseTool("r1")]
+    assert agent.replied(e.ToolRequested(1, "r1", "pay", "{}"), 0) == []
+    agent.replied(e.ReplyEnded(1), 0)
+    assert agent.tool_returned(e.ToolReturned("r1", "refused", False)) is True
+
+
 @pytest.mark.parametrize(
     ("tool", "ending"), [("end_call", GOODBYE), ("transfer_call", TRANSFER), ("look_up", None)]
 )

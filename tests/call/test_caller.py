@@ -118,6 +118,15 @@ def test_words_end_the_silence_and_an_empty_transcript_does_not():
     assert (side.silences, side.transcript_at) == (0, 1_200)
 
 
+@pytest.mark.parametrize("prompts", [(), ("Hello?",), ("Hello?", "Still there?")])
+def test_each_silence_is_asked_about_in_turn_and_words_begin_anew(prompts: tuple[str, ...]):
+    side = CallerSide(Policy(silence_prompts=prompts))
+    asked = [side.next_prompt() for _ in range(len(prompts) + 2)]
+    assert asked == [*prompts, None, None]
+    side.transcript("Yes.", 0, 500)
+    assert side.next_prompt() == (prompts[0] if prompts else None)
+
+
 @pytest.mark.parametrize(
     ("expects", "words", "patience"),
     [

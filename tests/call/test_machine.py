@@ -168,6 +168,88 @@ def test_a_cough_over_the_agent_makes_it_go_on_where_it_was_cut():
     assert (line.text + " " + said.text.strip()) == text
 
 
+def coughed_over(scene: Scene) -> list[c.Command]:
+    """Somebody makes a noise that holds no words, right after the last word was played."""
+    scene.hush(1_000)
+    out = scene.voice(300) + scene.hush(300)
+    return out + scene.do(e.FinalTranscript("", 2)) + scene.hush(800)
+
+
+def test_a_cough_after_the_last_word_leaves_nothing_to_go_on_with():
+    scene = speaking("We can fix that.")
+    out = coughed_over(scene)
+    assert only(c.Say, out) == only(c.HangUp, out) == []
+    assert [say.text for say in only(c.Say, scene.hush(8_000))] == ["Are you still there?"]
+
+
+def test_a_cough_after_the_last_word_of_a_goodbye_does_not_keep_the_call():
+    scene = thinking()
+    turn = scene.turn
+    scene.do(e.ReplyText(turn, "Goodbye."), e.ToolRequested(turn, "r1", "end_call", "{}"))
+    scene.do(e.ReplyEnded(turn))
+    scene.speak("Goodbye.")
+    assert only(c.HangUp, coughed_over(scene)) == [
+        c.HangUp(Outcome(Disposition.ANSWERED, EndReason.AGENT_GOODBYE))
+    ]
+
+
+def test_a_goodbye_whose_marks_are_lost_ends_the_call_all_the_same():
+    scene = thinking()
+    turn = scene.turn
+    scene.do(e.ReplyText(turn, "Goodbye."), e.ToolRequested(turn, "r1", "end_call", "{}"))
+    scene.do(e.ReplyEnded(turn))
+    scene.speak("Goodbye.")
+    assert len(only(c.HangUp, scene.hush(5_000))) == 1
+
+
+def test_what_the_caller_says_while_it_may_not_interrupt_is_answered_afterwards():
+    scene = speaking(policy=Policy(greeting="", interruptible=False))
+    scene.voice(400)
+    (commit,) = only(c.Commit, scene.hush(300))
+    assert scene.call.phase is Phase.SPEAKING
+    scene.do(e.FinalTranscript("And the sink.", commit.utterance))
+    scene.played()
+    (think,) = only(c.Think, scene.hush(1_000))
+    assert think.history[-2] == CallerSaid("And the sink.")
+
+
+def test_keys_completed_while_the_caller_speaks_wait_for_the_pause():
+    scene = started()
+    scene.voice(300)
+    assert only(c.Think, scene.do(e.DigitPressed("1"), e.DigitPressed("#"))) == []
+    out = scene.hush(300) + scene.do(e.FinalTranscript("", 1)) + scene.hush(1_000)
+    assert only(c.Think, out)[0].history == (CallerPressed("1#"),)
+
+
+def test_a_long_answer_in_many_pieces_is_measured_once():
+    scene = thinking()
+    scene.reply("We can fix that. When?")
+    out = scene.speak("We can fix that. ", last=False) + scene.speak("When?")
+    assert len(only(c.Measure, out)) == 1
+    assert [mark.name for mark in only(c.PlaceMark, out)] == ["m1", "m2"]
+
+
+def test_the_voice_model_hears_a_barge_in_sooner_and_a_door_not_at_all():
+    for percent, stopped in ((95, 1), (5, 0)):
+        scene = speaking("one two three four five six")
+        out: list[c.Command] = []
+        for _ in range(12):
+            out += scene.do(e.VoiceScored(percent)) + scene.voice(20)
+        assert len(only(c.StopPlaying, out)) == stopped
+
+
+def test_a_second_reason_to_close_changes_no_closing_words():
+    scene = started()
+    scene.do(e.ServerClosing())
+    assert only(c.Say, scene.do(e.ServerClosing())) == []
+    assert only(c.Say, scene.do(e.RiskAssessed(view(Severity.CRITICAL)))) == []
+
+
+def test_a_call_without_closing_words_ends_at_once():
+    scene = started(Policy(greeting="", server_closing=""))
+    assert len(only(c.HangUp, scene.do(e.ServerClosing()))) == 1
+
+
 def test_a_cough_while_the_agent_thinks_makes_it_think_again():
     scene = thinking()
     scene.voice(200)

@@ -375,6 +375,7 @@ def live(tape: bytes, call_of: Callable[[Policy], Call] = Call) -> World:
         world._start(0)
     elif tape[1] < 4:
         world.hang_up()
-    elif tape[1] < 10:
-        world._feed(e.PartFailed(tuple(e.Part)[tape[1] % 4], 0, True))
+    elif tape[1] < 14:
+        part = e.Part.VOICE if tape[1] % 2 else e.Part.LANGUAGE_MODEL
+        world._feed(e.PartFailed(part, 0, True))
     return world.steps(tape[2:])
