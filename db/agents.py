@@ -30,14 +30,39 @@ class PostgresAgentDirectory:
             row = await connection.fetchrow(
                 """
                 SELECT agent.id, agent.user_id, tenant.full_name, tenant.phone AS tenant_phone,
-                    agent.name, agent.status, phone.number, agent.voice_config, agent.llm_config, agent.behavior_config,
-                    agent.elevenlabs_config
+                    agent.name, agent.status, phone.number, agent.voice_config,
+                    agent.llm_config, agent.behavior_config, agent.elevenlabs_config
                 FROM phone_numbers AS phone
                 JOIN ai_agents AS agent ON agent.id = phone.agent_id
                 JOIN user_profiles AS tenant ON tenant.id = phone.user_id
                 WHERE phone.number = $1 AND agent.status = 'active' AND tenant.status = 'active'
                 """,
                 number,
+            )
+        return None if row is None else _agent(row)
+
+    async def by_id(self, agent_id: str) -> AgentRow | None:
+        """An active agent of an active tenant with the number it calls from, "" if it has none.
+
+        Of several numbers it is the one that was added first. Raises `StoreUnavailable`.
+        """
+        async with self._pool.server() as connection:
+            row = await connection.fetchrow(
+                """
+                SELECT agent.id, agent.user_id, tenant.full_name, tenant.phone AS tenant_phone,
+                    agent.name, agent.status, coalesce(phone.number, '') AS number,
+                    agent.voice_config, agent.llm_config, agent.behavior_config,
+                    agent.elevenlabs_config
+                FROM ai_agents AS agent
+                JOIN user_profiles AS tenant ON tenant.id = agent.user_id
+                LEFT JOIN LATERAL (
+                    SELECT number FROM phone_numbers AS owned
+                    WHERE owned.agent_id = agent.id AND owned.user_id = agent.user_id
+                    ORDER BY owned.created_at, owned.number LIMIT 1
+                ) AS phone ON true
+                WHERE agent.id = $1 AND agent.status = 'active' AND tenant.status = 'active'
+                """,
+                agent_id,
             )
         return None if row is None else _agent(row)
 
@@ -85,8 +110,8 @@ async def seed_demo(pool: Pool) -> AgentRow:
         row = await connection.fetchrow(
             """
             SELECT agent.id, agent.user_id, tenant.full_name, tenant.phone AS tenant_phone,
-                agent.name, agent.status, phone.number, agent.voice_config, agent.llm_config, agent.behavior_config,
-                agent.elevenlabs_config
+                agent.name, agent.status, phone.number, agent.voice_config,
+                agent.llm_config, agent.behavior_config, agent.elevenlabs_config
             FROM phone_numbers AS phone
             JOIN ai_agents AS agent ON agent.id = phone.agent_id
             JOIN user_profiles AS tenant ON tenant.id = phone.user_id

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 from uuid import UUID, uuid5
 
 import asyncpg
-import msgspec
 
-from db import usage
+from db import dial_rows, usage
 from db.errors import RowRejected
 from db.pool import Connection, Pool
 from db.rows import (
+    AnswerDetected,
     CallRow,
     CostBooked,
     LineSaid,
@@ -24,6 +24,7 @@ from db.rows import (
     StatusChanged,
     TurnMeasured,
 )
+from db.texts import as_json, clean, clean_json
 
 # A detection has no natural key; its UUID is made of the call and the row's number.
 _DETECTIONS = UUID("6d0cf1a8-5f0e-4d1c-9f0b-7f0a3c4b8e21")
@@ -128,6 +129,7 @@ _ORDER: tuple[type, ...] = (
     TurnMeasured,
     CostBooked,
     ScamDetected,
+    AnswerDetected,
     SessionEnded,
 )
 
@@ -149,6 +151,11 @@ async def _write_kinds(connection: Connection, rows: Sequence[CallRow]) -> None:
     await _append_turns(connection, _of(TurnMeasured, rows))
     await _book_costs(connection, _of(CostBooked, rows))
     await _record_detections(connection, _of(ScamDetected, rows))
+    if answers := _of(AnswerDetected, rows):
+        await dial_rows.record_answers(
+            connection,
+            [(a.call_id, clean(a.answered_by), a.took_ms, instant(a.at)) for a in answers],
+        )
     for ended in _of(SessionEnded, rows):
         await _end(connection, ended)
     late = {row.call_id for row in rows if not isinstance(row, (SessionBegun, TurnMeasured))}
@@ -211,10 +218,7 @@ async def _change_statuses(connection: Connection, rows: list[StatusChanged]) ->
         VALUES ($1, $2, 'status.' || $3, $4, jsonb_build_object('status', $5::text))
         ON CONFLICT DO NOTHING
         """,
-        [
-            (row.call_id, row.at, _clean(row.raw_status), instant(row.at), row.status)
-            for row in rows
-        ],
+        [(row.call_id, row.at, clean(row.raw_status), instant(row.at), row.status) for row in rows],
     )
     # A status never moves back, so the order of arrival does not matter.
     await connection.executemany(
@@ -230,7 +234,11 @@ async def _change_statuses(connection: Connection, rows: list[StatusChanged]) ->
             metadata = coalesce(metadata, '{}') || jsonb_build_object('raw_status', $3::text)
         WHERE id = $1 AND private.status_rank($2::text) > private.status_rank(status)
         """,
-        [(row.call_id, row.status, _clean(row.raw_status), instant(row.at)) for row in rows],
+        [(row.call_id, row.status, clean(row.raw_status), instant(row.at)) for row in rows],
+    )
+    await dial_rows.follow(
+        connection,
+        [(row.call_id, row.status, clean(row.raw_status), instant(row.at)) for row in rows],
     )
 
 
@@ -255,11 +263,11 @@ async def _append_lines(connection: Connection, rows: list[LineSaid]) -> None:
 
 
 def _line(row: LineSaid) -> str:
-    return _json(
+    return as_json(
         {
             "speaker": row.speaker,
-            "text": _clean(row.text),
-            "unheard": _clean(row.unheard),
+            "text": clean(row.text),
+            "unheard": clean(row.unheard),
             "started_ms": row.started_ms,
             "ended_ms": row.ended_ms,
         }
@@ -275,7 +283,7 @@ async def _append_turns(connection: Connection, rows: list[TurnMeasured]) -> Non
 
 
 def _turn(row: TurnMeasured) -> str:
-    return _json(
+    return as_json(
         {
             "turn": row.turn,
             "transcript_ms": row.transcript_ms,
@@ -336,12 +344,12 @@ def _detection(row: ScamDetected) -> tuple[Any, ...]:
         row.user_id,
         row.risk,
         row.severity,
-        _clean_json(row.patterns_json),
-        _clean_json(row.predictions_json),
-        _json([fused]),
-        [_clean(word) for word in row.keywords],
-        _clean_json(row.behaviour_json),
-        _clean_json(row.segments_json),
+        clean_json(row.patterns_json),
+        clean_json(row.predictions_json),
+        as_json([fused]),
+        [clean(word) for word in row.keywords],
+        clean_json(row.behaviour_json),
+        clean_json(row.segments_json),
         row.confidence,
         row.model_version,
         round(row.processing_us / 1000),
@@ -377,21 +385,9 @@ async def _end(connection: Connection, row: SessionEnded) -> None:
         row.duration_ms,
         instant(row.answered_at) if row.answered_at else None,
         instant(row.at),
-        _json(facts),
+        as_json(facts),
     )
     if created_at is None:
         raise rejected(row, "unknown call")
     await usage.open_account(connection, row.call_id)
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _clean(text: str) -> str:
-    """Postgres text holds neither NUL nor half a surrogate pair."""
-    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
-
-
-def _clean_json(text: str) -> str:
-    return text.replace("\\u0000", "\\ufffd")
+    await dial_rows.settle(connection, row.call_id)

@@ -36,6 +36,10 @@ class RowRejected(StoreError):
         self.indexes = indexes
 
 
+class AlreadyDialling(StoreError):
+    """A call between the same two numbers is not over yet, or may not be; dial later."""
+
+
 class MigrationError(StoreError):
     """The schema cannot be brought up to date."""
 

@@ -111,6 +111,15 @@ class SessionEnded(msgspec.Struct, frozen=True, array_like=True, tag=7):
     at: int
 
 
+class AnswerDetected(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """The carrier's verdict on who answered a call of ours: a person or a machine."""
+
+    call_id: str
+    answered_by: str  # the carrier's own word, e.g. "human" or "machine_start"
+    took_ms: int  # how long the carrier listened
+    at: int
+
+
 CallRow: TypeAlias = (
     SessionBegun
     | StatusChanged
@@ -119,6 +128,7 @@ CallRow: TypeAlias = (
     | TurnMeasured
     | ScamDetected
     | SessionEnded
+    | AnswerDetected
 )
 
 
