@@ -278,6 +278,15 @@ def test_the_model_is_given_up_when_it_stays_silent():
     assert only(c.Say, out) == [c.Say(turn + 1, Policy().apology)]
 
 
+def test_a_model_that_stalls_in_mid_sentence_is_given_up_too():
+    scene = thinking(Policy(greeting="", reply_wait_ms=3_000))
+    turn = scene.turn
+    scene.do(e.ReplyText(turn, "Well. "))
+    scene.speak("Well. ", last=False)
+    scene.played()
+    assert only(c.Abandon, scene.hush(4_000)) == [c.Abandon(turn)]
+
+
 @pytest.mark.parametrize("part", [e.Part.LANGUAGE_MODEL, e.Part.VOICE])
 def test_a_failed_part_is_excused_once_and_ends_the_call_the_second_time(part: e.Part):
     scene = thinking()

@@ -186,6 +186,8 @@ class Call:
         commands = self.agent.replied(event, now)
         if commands is not None:
             self._deadlines.clear(Deadline.REPLY)
+            if type(event) is not e.ReplyEnded:  # a model may also stall in mid-sentence
+                self._deadlines.set(Deadline.REPLY, now + self.policy.reply_wait_ms)
             self._out += commands
 
     def _tool_returned(self, event: e.ToolReturned, now: int) -> None:
@@ -226,10 +228,7 @@ class Call:
     def _heard(self, turn: AgentTurn, heard: str, *, interrupted: bool, now: int) -> None:
         """Put what was really heard of a turn into history and transcript."""
         self.dialogue.agent_said(heard.strip(), interrupted=interrupted, note=turn.note)
-        unheard = turn.unheard(heard).strip()
-        if heard.strip() or unheard:
-            started = turn.speech_at if turn.speech_at >= 0 else now
-            self._out += self.record.line("agent", heard.strip(), unheard, started, now)
+        self._out += self.record.agent_line(turn, heard, now)
 
     def _interrupt(self, now: int) -> bool:
         """The caller takes the turn; False when this turn may not be interrupted."""

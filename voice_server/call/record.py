@@ -36,6 +36,14 @@ class CallRecord:
             out.append(c.AssessRisk(self.risk.segment(speaker, text, started_ms, ended_ms)))
         return out
 
+    def agent_line(self, turn: AgentTurn, heard: str, now: int) -> list[c.Command]:
+        """The agent's line at the end of a turn, heard or cut; none when nothing was said."""
+        unheard = turn.unheard(heard).strip()
+        if not heard.strip() and not unheard:
+            return []
+        began = turn.speech_at if turn.speech_at >= 0 else now
+        return self.line("agent", heard.strip(), unheard, began, now)
+
     def keys(self, digits: str, at_ms: int) -> list[c.Command]:
         """The caller pressed keys: part of the transcript, of no interest to the detector."""
         self.view.line("caller", digits, "", at_ms)

@@ -180,6 +180,7 @@ class Driver:
 
     def _step(self, event: e.Event) -> None:
         if self.call.phase is Phase.ENDED:
+            self._after_the_end(event)
             return
         self._now = now = max(self._now, int((self._loop.time() - self._began) * 1000))
         if type(event) is e.TimePassed and self._due is not None:
@@ -225,6 +226,12 @@ class Driver:
         journal = self._journal.name if self._journal is not None else ""
         self._books.ended(self.call, answered_at=self._answered_at, now=self._now, journal=journal)
         self.ended.set()
+
+    def _after_the_end(self, event: e.Event) -> None:
+        """Work cancelled by the end reports what it used: that is owed all the same."""
+        if type(event) is e.Consumed:
+            for command in self.call.record.consumed(event.item, event.quantity):
+                self._obey(command)
 
     def _rearm(self) -> None:
         if self._timer is not None:
@@ -339,10 +346,13 @@ class Driver:
 
     async def _think(self, command: c.Think) -> None:
         request = ReplyRequest(command.turn, command.history, self.facts)
+        ended = False
         async with aclosing(self._services.language_model.reply(request)) as pieces:
             async for piece in pieces:
+                ended |= type(piece) is e.ReplyEnded
                 self.feed(piece)
-        self.feed(e.ReplyEnded(command.turn))  # for models that forget; a second one is ignored
+        if not ended:  # a second end could fall into the turn's next thought
+            self.feed(e.ReplyEnded(command.turn))
 
     def _speech_of(self, turn: e.TurnId) -> asyncio.Queue[str | None]:
         speech = self._speeches.get(turn)
