@@ -37,3 +37,12 @@ class DialResult(msgspec.Struct, frozen=True):
 
     status: str = "completed"
     duration_s: float = 1.0
+
+
+class Pickup(msgspec.Struct, frozen=True):
+    """How the phone that a server calls reacts."""
+
+    status: str = "answered"  # or busy, no-answer, failed
+    after_s: float = 2.0  # of ringing
+    answered_by: str = "human"  # the verdict of answering-machine detection
+    verdict_after_s: float = 1.5  # from the answer

@@ -26,11 +26,12 @@ from typing import TypeVar, assert_never
 from urllib.parse import urlsplit
 
 import httpx
+import msgspec
 from websockets.asyncio.client import ClientConnection
 
 from voice_server.testing import twiml, wav
 from voice_server.testing.caller import Caller
-from voice_server.testing.faults import DialResult, Faults, StatusCallbacks
+from voice_server.testing.faults import DialResult, Faults, Pickup, StatusCallbacks
 from voice_server.testing.handshake import shake_hands
 from voice_server.testing.progress import CallProgress, Party
 from voice_server.testing.report import PhoneReport
@@ -56,6 +57,18 @@ class _Ended(Exception):
         self.by = by
 
 
+class _Diverted(Exception):
+    """Another document takes over from the one that runs; not an error."""
+
+
+class _Source(msgspec.Struct, frozen=True):
+    """Where a document comes from: a webhook, or the text itself."""
+
+    url: str
+    method: str = "POST"
+    twiml: str = ""
+
+
 class Phone:
     """One phone for one call.
 
@@ -63,6 +76,9 @@ class Phone:
     before anybody answered; `max_call_s` is the carrier's own limit. Give a `call_sid` to make
     all ids of two calls the same. After the call `parameters` holds what the server put into
     its last `<Stream>`.
+
+    With a `pickup` the call goes the other way: the server has placed it, the phone rings and
+    reacts so, and only then the webhook, or `twiml` in its place, says how to go on.
     """
 
     def __init__(
@@ -75,6 +91,9 @@ class Phone:
         to_number: str = "+12025550100",
         connect_to: str | Mapping[str, str] = "",
         call_sid: str = "",
+        account_sid: str = _ACCOUNT,
+        pickup: Pickup | None = None,
+        twiml: str = "",
         form: Mapping[str, str] | None = None,
         status_callbacks: StatusCallbacks | None = None,
         dial: DialResult = _ANSWERED,
@@ -82,15 +101,17 @@ class Phone:
         hang_up_at_s: float | None = None,
         max_call_s: float = 4 * 3600.0,
     ) -> None:
-        self._webhook_url = webhook_url
+        self._next: _Source | None = _Source(webhook_url, twiml=twiml)
+        self._pickup = pickup
         self._auth_token = auth_token
         self._caller = caller
         self._route = _route(webhook_url, connect_to)
         self._party = Party(
             call_sid=call_sid or "CA" + secrets.token_hex(16),
-            account_sid=_ACCOUNT,
+            account_sid=account_sid,
             from_number=from_number,
             to_number=to_number,
+            direction="inbound" if pickup is None else "outbound-api",
             extra=dict(form or {}),
         )
         self._plan = status_callbacks
@@ -110,9 +131,29 @@ class Phone:
         """The carrier's id of this call."""
         return self._party.call_sid
 
+    @property
+    def answered(self) -> bool:
+        """Whether the line was ever open."""
+        return self._answered_at is not None
+
+    @property
+    def tracks(self) -> tuple[bytes, bytes]:
+        """What was said so far in streams that are over: by the phone's owner, by the agent."""
+        return bytes(self._tape.caller), bytes(self._tape.agent)
+
     def hang_up(self) -> None:
         """Put the phone down now, whatever is going on."""
         self._finish("caller")
+
+    def cut(self) -> None:
+        """The carrier ends the call because the server asked it to."""
+        self._finish("server")
+
+    def divert(self, url: str, method: str = "POST", *, twiml: str = "") -> None:
+        """Another document takes over at once; a media stream ends with `stop`."""
+        self._next = _Source(url, method, twiml)
+        if self._pickup is None or self.answered:  # while it rings, the answer comes first
+            self._wake()
 
     def save(self, path: Path | str) -> None:
         """Write what was said: channel 0 the caller, channel 1 the agent as it was heard."""
@@ -147,7 +188,9 @@ class Phone:
         self._progress.report("initiated", status="initiated")
         self._progress.report("ringing")
         try:
-            await self._run(await self._fetch(self._webhook_url, "POST", {}))
+            if self._pickup is not None:
+                await self._ring(self._pickup)
+            await self._run()
         except _Ended as ended:
             return ended
         except twiml.TwimlError as error:
@@ -157,22 +200,41 @@ class Phone:
             self._answer()
         return _Ended("completed", "server")
 
-    async def _run(self, document: twiml.Document) -> None:
+    async def _ring(self, pickup: Pickup) -> None:
+        await self._interruptible(asyncio.sleep(pickup.after_s))
+        if pickup.status != "answered":
+            raise _Ended(pickup.status, "callee")
+        self._answer()
+
+    async def _run(self) -> None:
         """Run verbs until none is left; a redirect or an action replaces the rest."""
-        verbs = list(document.verbs)
-        self._tape.errors += document.warnings
+        verbs: list[twiml.Verb] = []
         for _ in range(_VERB_LIMIT):
             if self._over is not None:
                 raise self._over
-            if not verbs:
-                return
-            verb = verbs.pop(0)
-            self._tape.verbs.append(_name(verb))
-            following = await self._obey(verb)
+            try:
+                following = await self._step(verbs)
+            except _Diverted:
+                continue
             if following is not None:
                 verbs = list(following.verbs)
                 self._tape.errors += following.warnings
+            elif not verbs and self._next is None:
+                return
         raise twiml.TwimlError(11215, f"11215: more than {_VERB_LIMIT} verbs; a redirect loop?")
+
+    async def _step(self, verbs: list[twiml.Verb]) -> twiml.Document | None:
+        """Fetch the document that takes over, if any, else obey the next verb."""
+        source, self._next = self._next, None
+        if source is not None and source.twiml:
+            return twiml.parse(source.twiml.encode(), source.url)
+        if source is not None:
+            return await self._fetch(source.url, source.method, {})
+        if not verbs:
+            return None
+        verb = verbs.pop(0)
+        self._tape.verbs.append(_name(verb))
+        return await self._obey(verb)
 
     async def _obey(self, verb: twiml.Verb) -> twiml.Document | None:
         if isinstance(verb, twiml.Reject) and self._answered_at is None:
@@ -233,6 +295,8 @@ class Phone:
             self._progress.report_stream(verb.status_callback, stream_sid, "stream-stopped")
         if self._over is not None:
             raise self._over
+        if self._next is not None:
+            raise _Diverted
         return await self._fetch(verb.action, verb.method, {}) if verb.action else None
 
     async def _talk(
@@ -257,6 +321,9 @@ class Phone:
         finally:
             self._stream = None
             self._tape.lay(stream, offset_ms)
+        diverted = self._next is not None and end is StreamEnd.HUNG_UP
+        if diverted and self._over is None:
+            return
         if end is StreamEnd.HUNG_UP or (end is StreamEnd.DROPPED and self._faults.drop_ends_call):
             self._over = self._over or _Ended("completed", "caller")
         elif end is StreamEnd.DROPPED or stream.close_code == 1006:
@@ -283,6 +350,10 @@ class Phone:
         """Note the end of the call and wake whatever is waiting."""
         status = "canceled" if self._answered_at is None else "completed"
         self._over = self._over or _Ended(status, by)
+        self._wake()
+
+    def _wake(self) -> None:
+        """End whatever is waiting, so that what was decided is seen."""
         if self._stream is not None:
             self._stream.hang_up()
         elif self._limit is not None:
@@ -297,6 +368,8 @@ class Phone:
         except TimeoutError:
             if self._over is not None:
                 raise self._over from None
+            if self._next is not None:
+                raise _Diverted from None
             raise
         finally:
             self._limit = None

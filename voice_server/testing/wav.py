@@ -71,11 +71,16 @@ def _check_format(path: Path, body: bytes) -> int:
 
 def write(path: Path, *channels: bytes) -> None:
     """Write one or more mu-law channels; the shorter ones end in silence."""
+    path.write_bytes(encode(*channels))
+
+
+def encode(*channels: bytes) -> bytes:
+    """The bytes of a WAV file of one or more mu-law channels, padded with silence."""
     length = max(len(channel) for channel in channels)
     data = bytearray(length * len(channels))
     for index, channel in enumerate(channels):
         data[index :: len(channels)] = channel.ljust(length, SILENCE)
-    path.write_bytes(_header(len(channels), length) + data + b"\x00" * (len(data) % 2))
+    return bytes(_header(len(channels), length) + data + b"\x00" * (len(data) % 2))
 
 
 def _header(channels: int, length: int) -> bytes:
