@@ -1,0 +1,4 @@
+from __future__ import annotations
+
+from tests.db.server import database, pool, template  # noqa: F401
+from tests.speech.conftest import engines  # noqa: F401
