@@ -22,10 +22,11 @@ from detectors.transcripts import Flaw, Talk, read_talks
 from models.scam.manifest import ModelError
 from models.weights import WeightsMissing
 from voice_server.cli.recordings import RecordingError, hear
-from voice_server.cli.traces import comparison, described, summary
+from voice_server.cli.traces import comparison, described, exact, summary
 from voice_server.errors import ServiceRejected
 from voice_server.speech.engines import LocalEngines, open_local
 
+_PAPER = 200  # characters of a table that goes to a file
 _CHUNK = 32  # conversations handed to a process at once
 _RECORDING = b"RIFF"
 
@@ -66,7 +67,7 @@ def command(
         traces = _played(talks, jobs, progress)
         shown = [trace for trace in _told(traces, quiet=compare, as_json=as_json)]
     if compare and not as_json:
-        Console().print(comparison(shown))
+        Console(width=None if sys.stdout.isatty() else _PAPER).print(comparison(shown))
     if report is not None:
         _write(report, talks, shown)
     if not as_json:
@@ -120,7 +121,7 @@ def _read(path: Path, ears: _Ears, *, compare: bool) -> Iterator[Talk | Flaw]:
         )
     yield heard
     if compare and known is not None:
-        yield known
+        yield exact(known) if isinstance(known, Talk) else known
 
 
 def _is_recording(path: Path) -> bool:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import click
+import msgspec
 from rich.table import Table as Grid
 
 from detectors import metrics
 from detectors.assessment import Severity
 from detectors.playback import Proof, Trace
+from detectors.transcripts import Talk
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _WIDTH = 32
 _SHOWN = 6  # pieces of evidence a conversation
+_EXACT = "#exact"
 _COLOURS = {
     Severity.MINIMAL: "green",
     Severity.LOW: "green",
@@ -83,22 +85,28 @@ def summary(traces: Sequence[Trace]) -> str:
     )
 
 
+def exact(talk: Talk) -> Talk:
+    """Rename the exact transcript of a recording, so that the two can be told apart."""
+    return msgspec.structs.replace(talk, id=f"{talk.id}{_EXACT}")
+
+
 def comparison(traces: Sequence[Trace]) -> Grid:
-    """Put what was recognised beside the exact transcript of the same id."""
-    grid = Grid("call", "label", "heard", "evidence", "exact", "evidence", box=None, pad_edge=False)
-    by_id: dict[str, list[Trace]] = {}
+    """Put what was recognised in a recording beside its exact transcript."""
+    grid = Grid(box=None, pad_edge=False)
+    for title in ("call", "label", "heard", "evidence", "exact", "evidence"):
+        grid.add_column(title, no_wrap=title in ("call", "heard", "exact"))
+    written = {trace.id: trace for trace in traces if trace.id.endswith(_EXACT)}
     for trace in traces:
-        by_id.setdefault(trace.id, []).append(trace)
-    for name, (heard, *exact) in by_id.items():
-        beside = [verdict(exact[0]), _names(exact[0])] if exact else ["", ""]
-        grid.add_row(name, heard.label, verdict(heard), _names(heard), *beside)
+        if trace.id not in written:
+            beside = written.get(f"{trace.id}{_EXACT}")
+            others = (verdict(beside), _names(beside)) if beside else ("", "")
+            grid.add_row(trace.id, trace.label, verdict(trace), _names(trace), *others)
     return grid
 
 
 def verdict(trace: Trace) -> str:
     """The alarm's second and the highest risk, in a few characters."""
-    seconds = math.nan if trace.alarm_seconds is None else trace.alarm_seconds
-    when = "no alarm" if math.isnan(seconds) else f"{seconds:.1f} s"
+    when = "no alarm" if trace.alarm_seconds is None else f"{trace.alarm_seconds:.1f} s"
     return f"{when}, {trace.highest:.2f} {trace.severity.value}"
 
 
