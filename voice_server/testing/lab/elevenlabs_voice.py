@@ -1,0 +1,306 @@
+"""The simulated voice sockets: speech and dialogue, many contexts each."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.responses import JSONResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from voice_server.testing.lab import elevenlabs_audio as sound
+from voice_server.testing.lab.faults import Fault
+from voice_server.testing.lab.host import cut
+from voice_server.testing.lab.inbox import Inbox, open_inbox
+
+if TYPE_CHECKING:
+    from voice_server.testing.lab.elevenlabs import ElevenLabsLab
+
+MOST_CONTEXTS = 5
+_CHUNK_CHARACTERS = 8  # half a second of speech in each message
+_BUFFERED_CHARACTERS = 120  # the first of the default chunk_length_schedule
+_DYING_S = 0.001
+
+
+class _Line(msgspec.Struct):
+    text: str
+    voice_id: str = ""
+
+
+class _Message(msgspec.Struct):
+    text: str | None = None
+    inputs: list[_Line] = []
+    voices: list[str] | None = None
+    context_id: str | None = None
+    flush: bool = False
+    close_context: bool = False
+    close_socket: bool = False
+    keep_alive: bool = False
+    voice_settings: dict[str, Any] | None = None
+
+
+class _Context:
+    """Text of one context on its way to becoming audio."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.buffered = ""
+        self.ready: asyncio.Queue[str | None] = asyncio.Queue()
+        self.task: asyncio.Task[None] | None = None
+
+    def flush(self) -> None:
+        if self.buffered.strip():
+            self.ready.put_nowait(self.buffered)
+        self.buffered = ""
+
+
+class VoiceSession:
+    """One connection; `run` it to its end."""
+
+    def __init__(self, lab: ElevenLabsLab, socket: WebSocket, *, dialogue: bool) -> None:
+        self._lab = lab
+        self._socket = socket
+        self._dialogue = dialogue
+        self._query = socket.query_params
+        self._model = self._query.get("model_id", "eleven_multilingual_v2")
+        self._voice = socket.path_params.get("voice_id", "")
+        self._auto = self._query.get("auto_mode") == "true"
+        self._fault = lab.voice_faults.take()
+        self._loop = asyncio.get_running_loop()
+        self._contexts: dict[str, _Context] = {}
+        self._spoilt: set[str] = set()
+        self._sent = 0  # bytes of audio
+        self._struck = False
+        self._dying = False
+
+    @property
+    def contexts(self) -> int:
+        """How many are open."""
+        return len(self._contexts)
+
+    async def run(self) -> None:
+        """Handshake, then messages until either side closes."""
+        if (refusal := self._refusal()) is not None:
+            status, error = refusal
+            body = {"detail": {"status": error, "message": ""}}
+            await self._socket.send_denial_response(JSONResponse(body, status))
+            return
+        await self._socket.accept()
+        self._lab.voices_open.add(self)
+        try:
+            async with open_inbox(self._socket, self._read) as inbox:
+                if not self._dialogue and self._voice not in self._lab.voices:
+                    await self._fail("voice_not_found")
+                while True:
+                    await self._step(inbox)
+        except (WebSocketDisconnect, RuntimeError):
+            pass  # the peer is gone, or we have closed
+        finally:
+            self._lab.voices_open.discard(self)
+            for context in tuple(self._contexts.values()):
+                if context.task is not None:
+                    context.task.cancel()
+
+    def _refusal(self) -> tuple[int, str] | None:
+        if not self._lab.admits(self._socket.headers, self._query, "tts_websocket"):
+            return 401, "invalid_api_key"
+        needs_dialogue = self._model.startswith(("eleven_v3", "eleven_v4"))
+        if needs_dialogue is not self._dialogue or self._model not in self._lab.voice_models:
+            return 403, "unsupported_model"
+        if self._fault.after_bytes:
+            return None
+        refusals = {
+            Fault.UNAUTHORIZED: (401, "invalid_api_key"),
+            Fault.RATE_LIMITED: (429, "too_many_concurrent_requests"),
+            Fault.SERVER_ERROR: (503, "system_busy"),
+        }
+        return refusals.get(self._fault.fault)
+
+    async def _step(self, inbox: Inbox[_Message | None]) -> None:
+        patience = 20.0 if self._dialogue else float(self._query.get("inactivity_timeout", "20"))
+        try:
+            async with asyncio.timeout(patience):
+                message = await inbox.get()
+        except TimeoutError:
+            await self._socket.close(1008, "input_timeout_exceeded")
+            raise WebSocketDisconnect(1008) from None
+        if message is None:
+            await self._fail("invalid_request")
+        elif not self._dying:
+            await self._take(message)
+
+    def _read(self, text: str) -> _Message | None:
+        """Meter a message as it arrives; None = it is not one."""
+        try:
+            message = msgspec.json.decode(text, type=_Message)
+        except msgspec.MsgspecError:
+            return None
+        first = message.text == " " and message.context_id not in self._contexts
+        if not first:
+            self._lab.meter.say(self._model, len(_text(message)))
+        return message
+
+    async def _take(self, message: _Message) -> None:
+        if message.close_socket:
+            await self._finish_all()
+            return
+        name = message.context_id
+        if name is None:
+            if message.text != "" or self._dialogue:
+                await self._fail("invalid_request")
+            return
+        context = self._contexts.get(name)
+        if context is None:
+            await self._open(name, message)
+            return
+        if message.voice_settings is not None or message.voices is not None:
+            await self._fail("invalid_request")  # of the first message only
+            return
+        self._feed(context, message)
+
+    async def _open(self, name: str, message: _Message) -> None:
+        if message.close_context or message.flush:
+            return  # of a context that has ended
+        if message.keep_alive or message.text == "":
+            self._spoilt.add(name)
+            return
+        first = message.voices if self._dialogue else message.text == " "
+        if not first or (name in self._spoilt and message.voice_settings is not None):
+            await self._fail("invalid_request")
+        elif self._dialogue and not set(message.voices or ()) <= self._lab.voices.keys():
+            await self._fail("voice_not_found")
+        elif len(self._contexts) >= MOST_CONTEXTS:
+            await self._fail("max_active_conversations")
+        else:
+            context = self._contexts[name] = _Context(name)
+            self._lab.contexts_opened += 1
+            context.task = self._loop.create_task(self._speak(context), name="lab voice")
+            self._feed(context, msgspec.structs.replace(message, text=None))
+
+    def _feed(self, context: _Context, message: _Message) -> None:
+        context.buffered += _text(message)
+        if message.flush or self._auto or len(context.buffered) >= _BUFFERED_CHARACTERS:
+            context.flush()
+        if message.close_context:
+            context.ready.put_nowait(None)
+
+    async def _finish_all(self) -> None:
+        tasks = [context.task for context in self._contexts.values() if context.task is not None]
+        for context in self._contexts.values():
+            context.flush()
+            context.ready.put_nowait(None)
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._socket.close(1000)
+        raise WebSocketDisconnect(1000)
+
+    async def _speak(self, context: _Context) -> None:
+        """Turn the text of one context into messages."""
+        try:
+            started = False
+            while (text := await context.ready.get()) is not None:
+                if not started:
+                    await asyncio.sleep(self._lab.delays.first_audio_s)
+                started = True
+                if self._fault.fault is Fault.SLOW_FIRST_BYTE and not self._struck:
+                    self._struck = True
+                    await asyncio.sleep(self._fault.delay_s)
+                await self._say(context, text)
+            del self._contexts[context.name]
+            await self._tell({self._final: True, self._context: context.name, "audio": None})
+        except (WebSocketDisconnect, RuntimeError):
+            return  # the socket is closed
+
+    async def _say(self, context: _Context, text: str) -> None:
+        async for part, audio in spell_out(self._lab, text):
+            due = self._fault.after_bytes <= self._sent + len(audio)
+            if due and not self._struck and self._fault.fault is not Fault.SLOW_FIRST_BYTE:
+                self._struck = True
+                await self._strike()
+            if self._dying:
+                return
+            self._sent += len(audio)
+            message = {
+                "audio": base64.b64encode(audio).decode(),
+                self._final: None if self._lab.quirks.snake_case else False,
+                self._context: context.name,
+                "alignment": self._alignment(part),
+                "unheard_of": {"x": 1},
+            }
+            await self._tell(message)
+
+    def _alignment(self, part: str) -> dict[str, Any] | None:
+        quirks = self._lab.quirks
+        if not quirks.alignment:
+            return None
+        starts = [at * sound.MS_PER_CHARACTER for at in range(len(part))]
+        lengths = [sound.MS_PER_CHARACTER] * len(part)
+        if self._dialogue:
+            names = ("char_start_times_ms", "char_durations_ms")
+        elif quirks.chars_spelling:
+            names = ("charsStartTimesMs", "charsDurationsMs")
+        else:
+            names = ("charStartTimesMs", "charDurationsMs")
+        return {"chars": list(part), names[0]: starts, names[1]: lengths}
+
+    @property
+    def _final(self) -> str:
+        return "is_final" if self._dialogue or self._lab.quirks.snake_case else "isFinal"
+
+    @property
+    def _context(self) -> str:
+        return "context_id" if self._dialogue or self._lab.quirks.snake_case else "contextId"
+
+    async def _strike(self) -> None:
+        match self._fault.fault:
+            case Fault.STALL:
+                await asyncio.sleep(self._fault.delay_s)
+            case Fault.DROP:
+                self.drop()
+            case Fault.CLOSE:
+                await self._shut(self._fault.code, "")
+            case Fault.GARBAGE:
+                await self._socket.send_text('{"audio": \x00')
+            case Fault.UNAUTHORIZED:
+                await self._fail("invalid_api_key")
+            case Fault.RATE_LIMITED:
+                await self._fail("rate_limited")
+            case Fault.SERVER_ERROR:
+                await self._fail("internal_error")
+            case Fault.QUOTA:
+                await self._fail("quota_exceeded")
+
+    def drop(self) -> None:
+        """The connection dies; what is on its way is still metered."""
+        self._dying = True
+        self._loop.call_later(_DYING_S, cut, self._socket)
+
+    async def _fail(self, error: str) -> None:
+        message = {"message": "what the service has to say", "error": error, "code": 1008}
+        await self._tell(message)
+        await self._shut(1008, error)
+
+    async def _shut(self, code: int, reason: str) -> None:
+        """Close; what is on its way is still metered."""
+        self._dying = True
+        await asyncio.sleep(_DYING_S)
+        await self._socket.close(code, reason)
+
+    async def _tell(self, message: dict[str, Any]) -> None:
+        await self._socket.send_text(msgspec.json.encode(message).decode())
+
+
+def _text(message: _Message) -> str:
+    return "".join(line.text for line in message.inputs) or message.text or ""
+
+
+async def spell_out(lab: ElevenLabsLab, text: str) -> AsyncIterator[tuple[str, bytes]]:
+    """Parts of `text` with their audio, as fast as the service makes it."""
+    for at in range(0, len(text), _CHUNK_CHARACTERS):
+        part = text[at : at + _CHUNK_CHARACTERS]
+        if at:
+            await asyncio.sleep(len(part) * sound.MS_PER_CHARACTER / 1000 / lab.delays.speed)
+        yield part, sound.voice(part)
