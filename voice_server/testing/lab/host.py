@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
-from starlette.websockets import WebSocket
+from starlette.requests import HTTPConnection
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
 
@@ -27,6 +28,20 @@ class _AbortableSocket(WebSocketsSansIOProtocol):
             extensions[_ABORT] = self.transport.abort
 
 
+class _AbortableHttp(H11Protocol):
+    """The same for plain requests."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        app = self.app
+
+        async def abortable(scope: Any, receive: Any, send: Any) -> None:
+            scope.setdefault("extensions", {})[_ABORT] = transport.abort
+            await app(scope, receive, send)
+
+        self.app = abortable
+
+
 class _Uvicorn(uvicorn.Server):
     """Leaves signals alone: they are for whoever runs the loop."""
 
@@ -35,9 +50,9 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-def cut(socket: WebSocket) -> None:
-    """Let the connection of `socket` die without a closing handshake (the peer sees 1006)."""
-    socket.scope["extensions"][_ABORT]()
+def cut(connection: HTTPConnection) -> None:
+    """Let a connection die without a word; the peer of a WebSocket sees 1006."""
+    connection.scope["extensions"][_ABORT]()
 
 
 @asynccontextmanager
@@ -49,6 +64,7 @@ async def hosting(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> AsyncI
     listener.listen(512)
     config = uvicorn.Config(
         app,
+        http=_AbortableHttp,
         ws=_AbortableSocket,
         ws_ping_interval=None,
         lifespan="off",

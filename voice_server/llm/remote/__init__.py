@@ -1,0 +1,1 @@
+"""Language models of providers, each behind the `LanguageModel` port."""

@@ -1,0 +1,366 @@
+"""Claude through Anthropic's SDK: the messages API, streamed.
+
+No temperature is ever sent: version 2026-10-21 of the API refuses it. The rules and the tools
+are marked for caching, and so is the end of the conversation, which is the beginning of the
+next request.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import msgspec
+
+from voice_server.call.events import Consumed, ReplyEnded, ReplyText, ToolRequested
+from voice_server.call.history import History
+from voice_server.errors import ServiceUnavailable
+from voice_server.limits import Limits
+from voice_server.llm.remote.answer import MAX_ANSWER, ToolParts, drain, ending
+from voice_server.llm.remote.bill import Bill
+from voice_server.llm.remote.failures import is_refusal, refused_parameter, vendor_errors
+from voice_server.llm.remote.mind import Mind
+from voice_server.llm.remote.patience import Patience
+from voice_server.llm.remote.prompt import (
+    AgentTurn,
+    CallerTurn,
+    arguments_of,
+    call_id,
+    house_rules,
+    messages_of,
+    result_of,
+    this_call,
+)
+from voice_server.llm.remote.usage import (
+    OutputCount,
+    PromptMemory,
+    Usage,
+    from_anthropic,
+    split_anthropic,
+)
+from voice_server.llm.tool_schemas import ToolSchema, for_anthropic
+from voice_server.ports import ReplyRequest
+
+log = logging.getLogger(__name__)
+
+SERVICE = "anthropic"
+_OPTIONAL = frozenset({"thinking", "tool_choice"})
+_CACHED = {"type": "ephemeral"}
+
+
+class AnthropicConnection:
+    """The connections to Anthropic with one key; calls share it. `close` it in the end.
+
+    Making one imports the SDK (seconds, once a process).
+    """
+
+    __slots__ = ("_client", "_dropped", "errors", "memory")
+
+    provider = SERVICE
+
+    def __init__(self, api_key: str, *, base_url: str = "", timeout_s: float) -> None:
+        """`timeout_s` bounds what a reply's own limits do not; `base_url` is without /v1."""
+        import anthropic
+        import httpx2
+
+        self.memory = PromptMemory()
+        self.errors: tuple[type[Exception], ...] = (anthropic.AnthropicError, httpx2.HTTPError)
+        self._dropped: dict[str, set[str]] = {}
+        self._client: Any = anthropic.AsyncAnthropic(
+            api_key=api_key,
+            base_url=base_url or "https://api.anthropic.com",
+            max_retries=0,
+            timeout=timeout_s,
+        )
+
+    @asynccontextmanager
+    async def stream(
+        self, body: Mapping[str, Any], patience: Patience, bill: Bill
+    ) -> AsyncIterator[AsyncGenerator[Any, None]]:
+        """Ask; the provider sees the connection close when the block is left.
+
+        A parameter the model does not take is left out, for good, with a warning. Asking and
+        iterating raise `ServiceError`.
+        """
+        with vendor_errors(SERVICE, self.errors):
+            answer = await self._ask(body, patience, bill)
+        try:
+            async with aclosing(self._events(answer, patience)) as events:
+                yield events
+        finally:
+            await answer.close()
+
+    async def _events(self, answer: Any, patience: Patience) -> AsyncGenerator[Any, None]:
+        iterator = aiter(answer)
+        while True:
+            with vendor_errors(SERVICE, self.errors):
+                try:
+                    event = await patience.wait(anext(iterator))
+                except StopAsyncIteration:
+                    return
+            patience.answered()
+            yield event
+
+    async def _ask(self, body: Mapping[str, Any], patience: Patience, bill: Bill) -> Any:
+        model = str(body["model"])
+        dropped = self._dropped.setdefault(model, set())
+        while True:
+            bill.sent()
+            fit = {name: value for name, value in body.items() if name not in dropped}
+            try:
+                return await patience.wait(self._client.messages.create(**fit))
+            except self.errors as error:
+                if is_refusal(error):
+                    bill.refused()
+                name = refused_parameter(error, _OPTIONAL & fit.keys())
+                if not name:
+                    raise
+                dropped.add(name)
+                log.warning("a parameter is left out", extra={"model": model, "parameter": name})
+
+    async def models(self) -> tuple[str, ...]:
+        """The models this key reaches, free of charge; raises `ServiceError`. Checks a key."""
+        with vendor_errors(SERVICE, self.errors):
+            page = await self._client.models.list(limit=100)
+            return tuple(str(model.id) for model in page.data)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+
+class AnthropicChat:
+    """One call's mind. Satisfies port `LanguageModel`; books through `spend`."""
+
+    __slots__ = ("_connection", "_limits", "_mind", "_spend", "_tools")
+
+    def __init__(
+        self,
+        connection: AnthropicConnection,
+        mind: Mind,
+        tools: tuple[ToolSchema, ...],
+        limits: Limits,
+        spend: Callable[[Consumed], None],
+    ) -> None:
+        self._connection = connection
+        self._mind = mind
+        self._tools = for_anthropic(tools)
+        self._limits = limits
+        self._spend = spend
+
+    async def reply(
+        self, request: ReplyRequest
+    ) -> AsyncGenerator[ReplyText | ToolRequested | ReplyEnded | Consumed, None]:
+        """Yield pieces as they come. Leaving early closes the stream and books an estimate."""
+        body = self._body(request)
+        bill = self._bill(request, body)
+        answer = MessageAnswer()
+        try:
+            patience = Patience(SERVICE, self._limits)
+            async with self._connection.stream(body, patience, bill) as events:
+                async for event in events:
+                    if piece := answer.take(event):
+                        yield ReplyText(request.turn, piece)
+                    if answer.finished:
+                        break
+                for closing in answer.ending(request):
+                    yield closing
+                await drain(events, answer.take)
+        finally:
+            bill.settle(self._spend, answer.usage, answer.received.tokens)
+
+    def _body(self, request: ReplyRequest) -> dict[str, Any]:
+        mind = self._mind
+        rules = house_rules(request.facts, mind.instructions)
+        body: dict[str, Any] = {
+            "model": mind.model,
+            "max_tokens": mind.max_tokens,
+            "system": [
+                {"type": "text", "text": rules, "cache_control": _CACHED},
+                {"type": "text", "text": this_call(request.facts)},
+            ],
+            "messages": _messages(request.history),
+            "stream": True,
+        }
+        if self._tools:
+            body["tools"] = self._tools
+        if mind.card.thinking:
+            body["thinking"] = {"type": mind.card.thinking}
+        return body
+
+    def _bill(self, request: ReplyRequest, body: Mapping[str, Any]) -> Bill:
+        return Bill(
+            self._mind.card,
+            self._connection.memory,
+            scope=f"{self._mind.model} {request.facts.agent.agent_id}",
+            parts=prompt_parts(body),
+            split=split_anthropic,
+        )
+
+
+def prompt_parts(body: Mapping[str, Any]) -> list[Any]:
+    """What of a request counts as input, in the order in which it is cached.
+
+    The marks for caching move along the conversation and are no part of what is cached.
+    """
+    blocks = [*body.get("tools", ()), *_blocks(body.get("system") or ())]
+    for message in body["messages"]:
+        blocks += [[message["role"], block] for block in _blocks(message["content"])]
+    return [_unmarked(block) for block in blocks]
+
+
+def _blocks(content: Any) -> Any:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+def _unmarked(block: Any) -> Any:
+    if isinstance(block, list):
+        return [block[0], _unmarked(block[1])]
+    return {name: value for name, value in block.items() if name != "cache_control"}
+
+
+def _messages(history: History) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for message in messages_of(history):
+        if isinstance(message, CallerTurn):
+            _add(found, "user", [{"type": "text", "text": message.text}])
+        elif isinstance(message, AgentTurn):
+            _add(found, "assistant", [{"type": "text", "text": message.text}])
+        else:
+            calls = [
+                {
+                    "type": "tool_use",
+                    "id": call_id(used),
+                    "name": used.name,
+                    "input": arguments_of(used),
+                }
+                for used in message.used
+            ]
+            _add(found, "assistant", calls)
+            results = [
+                {
+                    "type": "tool_result",
+                    "tool_use_id": call_id(used),
+                    "content": result_of(used),
+                    "is_error": _failed(used.result),
+                }
+                for used in message.used
+            ]
+            _add(found, "user", results)
+    found[-1]["content"][-1]["cache_control"] = _CACHED
+    return found
+
+
+def _add(found: list[dict[str, Any]], role: str, blocks: list[dict[str, Any]]) -> None:
+    """Add blocks; roles must alternate, so equal ones become one message."""
+    if found and found[-1]["role"] == role:
+        found[-1]["content"] += blocks
+    else:
+        found.append({"role": role, "content": blocks})
+
+
+def _failed(result: str | None) -> bool:
+    try:
+        decoded = msgspec.json.decode(result or "{}")
+    except msgspec.MsgspecError:
+        return True
+    return isinstance(decoded, dict) and "error" in decoded
+
+
+class MessageAnswer:
+    """Puts a streamed message together."""
+
+    __slots__ = ("_started", "_stopped", "_text", "_tools", "_usage", "received")
+
+    def __init__(self) -> None:
+        self._text: list[str] = []
+        self._tools: dict[int, ToolParts] = {}
+        self._started: Any = None  # the input's usage comes at the start
+        self._usage: Usage | None = None
+        self._stopped = ""
+        self.received = OutputCount()
+
+    @property
+    def finished(self) -> bool:
+        """The reason to stop is known, and with it the whole usage."""
+        return bool(self._stopped)
+
+    @property
+    def usage(self) -> Usage | None:
+        """The whole usage, or its known half with an estimated output; None before the start."""
+        if self._usage is not None or self._started is None:
+            return self._usage
+        known = from_anthropic(self._started, self.received.tokens)
+        return msgspec.structs.replace(known, estimated=True)
+
+    def take(self, event: Any) -> str:
+        """Take an event; returns its text. Raises `ServiceUnavailable` for what cannot be."""
+        match getattr(event, "type", None):
+            case "message_start":
+                self._started = getattr(getattr(event, "message", None), "usage", None)
+            case "content_block_start":
+                return self._begin(event)
+            case "content_block_delta":
+                return self._more(event)
+            case "message_delta":
+                self._stop(event)
+        return ""
+
+    def _begin(self, event: Any) -> str:
+        block = getattr(event, "content_block", None)
+        if getattr(block, "type", None) == "tool_use":
+            parts = ToolParts(_string(block, "id"), _string(block, "name"))
+            self._tools[getattr(event, "index", -1)] = parts
+            self.received.tool()
+            return ""
+        if getattr(block, "type", None) == "text":
+            return self._say(_string(block, "text"))
+        return ""
+
+    def _more(self, event: Any) -> str:
+        delta = getattr(event, "delta", None)
+        match getattr(delta, "type", None):
+            case "text_delta":
+                return self._say(_string(delta, "text"))
+            case "input_json_delta":
+                parts = self._tools.get(getattr(event, "index", -1))
+                if parts is None:
+                    raise ServiceUnavailable(SERVICE, "tool arguments before their tool")
+                piece = _string(delta, "partial_json")
+                parts.add(piece)
+                self.received.text(piece, id(parts))
+                self._check_size(len(parts.arguments))
+            case "thinking_delta":
+                self.received.text(_string(delta, "thinking"), "thinking")
+        return ""
+
+    def _say(self, piece: str) -> str:
+        if piece:
+            self._text.append(piece)
+            self.received.text(piece)
+            self._check_size(self.received.characters)
+        return piece
+
+    def _check_size(self, size: int) -> None:
+        if size > MAX_ANSWER:
+            raise ServiceUnavailable(SERVICE, "an answer without end")
+
+    def _stop(self, event: Any) -> None:
+        if self._started is None:
+            raise ServiceUnavailable(SERVICE, "the answer has no beginning")
+        told = getattr(getattr(event, "usage", None), "output_tokens", None)
+        self._usage = from_anthropic(self._started, told if isinstance(told, int) else 0)
+        self._stopped = _string(getattr(event, "delta", None), "stop_reason")
+
+    def ending(self, request: ReplyRequest) -> list[ToolRequested | ReplyEnded]:
+        """The events after the text; raises `ServiceUnavailable` for half an answer."""
+        if not self._stopped:
+            raise ServiceUnavailable(SERVICE, "the answer broke off")
+        return ending(SERVICE, request, "".join(self._text), tuple(self._tools.values()))
+
+
+def _string(holder: Any, field: str) -> str:
+    value = getattr(holder, field, None)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,313 @@
+"""OpenAI, Google and Grok through OpenAI's SDK: chat completions, streamed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, Literal, TypeAlias
+
+from voice_server.call.events import Consumed, ReplyEnded, ReplyText, ToolRequested
+from voice_server.call.history import History
+from voice_server.errors import ServiceUnavailable
+from voice_server.limits import Limits
+from voice_server.llm.remote.answer import MAX_ANSWER, ToolParts, drain, ending
+from voice_server.llm.remote.bill import Bill
+from voice_server.llm.remote.failures import is_refusal, refused_parameter, vendor_errors
+from voice_server.llm.remote.mind import Mind
+from voice_server.llm.remote.patience import Patience
+from voice_server.llm.remote.prompt import (
+    AgentTurn,
+    CallerTurn,
+    arguments_text,
+    call_id,
+    house_rules,
+    messages_of,
+    result_of,
+    this_call,
+)
+from voice_server.llm.remote.usage import (
+    OutputCount,
+    PromptMemory,
+    Usage,
+    from_openai,
+    split_openai,
+)
+from voice_server.llm.tool_schemas import ToolSchema, for_openai
+from voice_server.ports import ReplyRequest
+
+log = logging.getLogger(__name__)
+
+CompatibleProvider: TypeAlias = Literal["openai", "google", "grok"]
+BASE_URLS: dict[CompatibleProvider, str] = {
+    "openai": "https://api.openai.com/v1",
+    "google": "https://generativelanguage.googleapis.com/v1beta/openai/",
+    "grok": "https://api.x.ai/v1",
+}
+_OPTIONAL = frozenset(
+    {
+        "temperature",
+        "reasoning_effort",
+        "prompt_cache_key",
+        "stream_options",
+        "parallel_tool_calls",
+        "max_tokens",
+        "max_completion_tokens",
+    }
+)
+
+
+class OpenAIConnection:
+    """The connections to one provider with one key; calls share it. `close` it in the end.
+
+    Making one imports the SDK (about a second, once a process).
+    """
+
+    __slots__ = ("_client", "_dropped", "errors", "memory", "provider")
+
+    def __init__(
+        self, provider: CompatibleProvider, api_key: str, *, base_url: str = "", timeout_s: float
+    ) -> None:
+        """`timeout_s` bounds what a reply's own limits do not: connecting and key checks."""
+        import httpx2
+        import openai
+
+        self.provider = provider
+        self.memory = PromptMemory()
+        self.errors: tuple[type[Exception], ...] = (openai.OpenAIError, httpx2.HTTPError)
+        self._dropped: dict[str, set[str]] = {}
+        self._client: Any = openai.AsyncOpenAI(
+            api_key=api_key,
+            base_url=base_url or BASE_URLS[provider],
+            max_retries=0,
+            timeout=timeout_s,
+        )
+
+    @asynccontextmanager
+    async def stream(
+        self, body: Mapping[str, Any], patience: Patience, bill: Bill
+    ) -> AsyncIterator[AsyncGenerator[Any, None]]:
+        """Ask; the provider sees the connection close when the block is left.
+
+        A parameter the model does not take is left out, for good, with a warning. Asking and
+        iterating raise `ServiceError`.
+        """
+        with vendor_errors(self.provider, self.errors):
+            answer = await self._ask(body, patience, bill)
+        try:
+            async with aclosing(self._chunks(answer, patience)) as chunks:
+                yield chunks
+        finally:
+            await answer.close()
+
+    async def _chunks(self, answer: Any, patience: Patience) -> AsyncGenerator[Any, None]:
+        iterator = aiter(answer)
+        while True:
+            with vendor_errors(self.provider, self.errors):
+                try:
+                    chunk = await patience.wait(anext(iterator))
+                except StopAsyncIteration:
+                    return
+            patience.answered()
+            yield chunk
+
+    async def _ask(self, body: Mapping[str, Any], patience: Patience, bill: Bill) -> Any:
+        model = str(body["model"])
+        dropped = self._dropped.setdefault(model, set())
+        while True:
+            bill.sent()
+            fit = {name: value for name, value in body.items() if name not in dropped}
+            try:
+                return await patience.wait(self._client.chat.completions.create(**fit))
+            except self.errors as error:
+                if is_refusal(error):
+                    bill.refused()
+                name = refused_parameter(error, _OPTIONAL & fit.keys())
+                if not name:
+                    raise
+                dropped.add(name)
+                log.warning("a parameter is left out", extra={"model": model, "parameter": name})
+
+    async def models(self) -> tuple[str, ...]:
+        """The models this key reaches, free of charge; raises `ServiceError`. Checks a key."""
+        with vendor_errors(self.provider, self.errors):
+            page = await self._client.models.list()
+            return tuple(str(model.id).removeprefix("models/") for model in page.data)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+
+class OpenAIChat:
+    """One call's mind. Satisfies port `LanguageModel`; books through `spend`."""
+
+    __slots__ = ("_connection", "_limits", "_mind", "_spend", "_tools")
+
+    def __init__(
+        self,
+        connection: OpenAIConnection,
+        mind: Mind,
+        tools: tuple[ToolSchema, ...],
+        limits: Limits,
+        spend: Callable[[Consumed], None],
+    ) -> None:
+        self._connection = connection
+        self._mind = mind
+        self._tools = for_openai(tools)
+        self._limits = limits
+        self._spend = spend
+
+    async def reply(
+        self, request: ReplyRequest
+    ) -> AsyncGenerator[ReplyText | ToolRequested | ReplyEnded | Consumed, None]:
+        """Yield pieces as they come. Leaving early closes the stream and books an estimate."""
+        service = self._connection.provider
+        body = self._body(request)
+        bill = self._bill(request, body)
+        answer = ChatAnswer(service)
+        try:
+            patience = Patience(service, self._limits)
+            async with self._connection.stream(body, patience, bill) as chunks:
+                async for chunk in chunks:
+                    if piece := answer.take(chunk):
+                        yield ReplyText(request.turn, piece)
+                    if answer.finished:
+                        break
+                for event in answer.ending(request):
+                    yield event
+                await drain(chunks, answer.take)
+        finally:
+            bill.settle(self._spend, answer.usage, answer.received.tokens)
+
+    def _body(self, request: ReplyRequest) -> dict[str, Any]:
+        mind, card = self._mind, self._mind.card
+        system = f"{house_rules(request.facts, mind.instructions)}\n\n{this_call(request.facts)}"
+        body: dict[str, Any] = {
+            "model": mind.model,
+            "messages": [{"role": "system", "content": system}, *_messages(request.history)],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            card.max_tokens: mind.max_tokens,
+        }
+        if self._tools:
+            body["tools"] = self._tools
+        if card.effort:
+            body["reasoning_effort"] = card.effort
+        if mind.temperature is not None and card.temperature:
+            body["temperature"] = mind.temperature
+        if card.cache_key:
+            body["prompt_cache_key"] = request.facts.agent.agent_id[:64]
+        return body
+
+    def _bill(self, request: ReplyRequest, body: Mapping[str, Any]) -> Bill:
+        return Bill(
+            self._mind.card,
+            self._connection.memory,
+            scope=f"{self._mind.model} {request.facts.agent.agent_id}",
+            parts=prompt_parts(body),
+            split=split_openai,
+        )
+
+
+def prompt_parts(body: Mapping[str, Any]) -> list[Any]:
+    """What of a request counts as input, in the order in which providers cache it."""
+    return [*body.get("tools", ()), *body["messages"]]
+
+
+def _messages(history: History) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for message in messages_of(history):
+        if isinstance(message, CallerTurn):
+            found.append({"role": "user", "content": message.text})
+        elif isinstance(message, AgentTurn):
+            found.append({"role": "assistant", "content": message.text})
+        else:
+            calls = [
+                {
+                    "id": call_id(used),
+                    "type": "function",
+                    "function": {"name": used.name, "arguments": arguments_text(used)},
+                }
+                for used in message.used
+            ]
+            found.append({"role": "assistant", "content": None, "tool_calls": calls})
+            found += [
+                {"role": "tool", "tool_call_id": call_id(used), "content": result_of(used)}
+                for used in message.used
+            ]
+    return found
+
+
+class ChatAnswer:
+    """Puts a streamed completion together, with patience for compatible servers.
+
+    Those may send tool calls whole, without index or id, and the usage with every chunk.
+    """
+
+    __slots__ = ("_service", "_text", "_tools", "finished", "received", "usage")
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._text: list[str] = []
+        self._tools: list[tuple[object, ToolParts]] = []
+        self.finished = ""
+        self.received = OutputCount()
+        self.usage: Usage | None = None
+
+    def take(self, chunk: Any) -> str:
+        """Take a chunk; returns its text. Raises `ServiceUnavailable` for what cannot be."""
+        usage = from_openai(getattr(chunk, "usage", None))
+        self.usage = usage or self.usage
+        choices = getattr(chunk, "choices", None)
+        if not isinstance(choices, list) or not choices:
+            return ""
+        delta = getattr(choices[0], "delta", None)
+        for call in getattr(delta, "tool_calls", None) or ():
+            self._take_call(call)
+        piece = getattr(delta, "content", None) or getattr(delta, "refusal", None) or ""
+        if not isinstance(piece, str):
+            raise ServiceUnavailable(self._service, "garbled answer")
+        if piece:
+            self._text.append(piece)
+            self.received.text(piece)
+        self._check_size()
+        finished = getattr(choices[0], "finish_reason", None)
+        if isinstance(finished, str):
+            self.finished = finished
+        return piece
+
+    def _take_call(self, call: Any) -> None:
+        function = getattr(call, "function", None)
+        name = getattr(function, "name", None) or ""
+        arguments = getattr(function, "arguments", None) or ""
+        key = getattr(call, "id", None) or ""
+        if not all(isinstance(part, str) for part in (name, arguments, key)):
+            raise ServiceUnavailable(self._service, "garbled tool request")
+        parts = self._call_of(getattr(call, "index", None), key, name)
+        parts.add(arguments)
+        self.received.text(arguments, id(parts))
+
+    def _call_of(self, index: object, key: str, name: str) -> ToolParts:
+        """The call that a fragment belongs to. A name begins a call, unless it only repeats."""
+        same = [parts for at, parts in self._tools if at == index]
+        if same and (not name or (same[-1].name == name and key == same[-1].id and key)):
+            return same[-1]
+        if not name:
+            raise ServiceUnavailable(self._service, "tool arguments before their tool")
+        parts = ToolParts(key, name)
+        self._tools.append((index, parts))
+        self.received.tool()
+        return parts
+
+    def _check_size(self) -> None:
+        largest = max((len(parts.arguments) for _, parts in self._tools), default=0)
+        if max(largest, self.received.characters) > MAX_ANSWER:
+            raise ServiceUnavailable(self._service, "an answer without end")
+
+    def ending(self, request: ReplyRequest) -> list[ToolRequested | ReplyEnded]:
+        """The events after the text; raises `ServiceUnavailable` for half an answer."""
+        if not self.finished:
+            raise ServiceUnavailable(self._service, "the answer broke off")
+        tools = [parts for _, parts in self._tools]
+        return ending(self._service, request, "".join(self._text), tools)

@@ -1,0 +1,154 @@
+"""Server-sent events at a provider's pace, with a meter, faults, and an eye on the client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from voice_server.testing.lab.faults import Fault, Injection
+from voice_server.testing.lab.host import cut
+
+HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
+
+
+class Pace(msgspec.Struct, frozen=True):
+    """How fast a model answers, in seconds."""
+
+    first_byte_s: float = 0.2
+    between_s: float = 0.01
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """One write to the wire. `characters` of the answer are in it, and so many tokens."""
+
+    wire: bytes
+    characters: int = 0
+    tokens: int = 0
+    paced: bool = True  # waits its turn; else it goes out with the piece before
+
+
+class Visit(msgspec.Struct):
+    """One request, as the provider remembers it. Times are the loop's."""
+
+    number: int
+    path: str
+    model: str
+    fault: Fault
+    arrived_at: float
+    sent_tokens: int = 0
+    finished: bool = False  # all of the answer went out
+    closed_at: float = -1.0  # when the client went away in the middle
+
+
+class Meter:
+    """What a provider would bill, by tariff item."""
+
+    def __init__(self) -> None:
+        self.items: Counter[str] = Counter()
+
+    def add(self, item: str, quantity: int) -> None:
+        """Bill some more of an item."""
+        if quantity:
+            self.items[item] += quantity
+
+
+class Pieces(Response):
+    """Sends pieces until they are all out or the client is gone; then calls `settle` once."""
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        pieces: Iterable[Piece],
+        *,
+        pace: Pace,
+        injection: Injection,
+        visit: Visit,
+        settle: Callable[[Visit], None],
+        broken: Callable[[Fault], bytes],
+    ) -> None:
+        """`broken` writes what a fault in the middle of the answer looks like."""
+        super().__init__()
+        self._pieces = pieces
+        self._pace = pace
+        self._injection = injection
+        self._visit = visit
+        self._settle = settle
+        self._broken = broken
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        pump = asyncio.ensure_future(self._pump(scope, receive, send))
+        gone = asyncio.ensure_future(_gone(receive))
+        try:
+            await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            pump.cancel()
+            gone.cancel()
+            await asyncio.wait({pump, gone})
+            if not self._visit.finished:
+                self._visit.closed_at = asyncio.get_running_loop().time()
+            self._settle(self._visit)
+        if not pump.cancelled():
+            pump.result()
+
+    async def _pump(self, scope: Scope, receive: Receive, send: Send) -> None:
+        faulty = self._injection
+        await asyncio.sleep(self._pace.first_byte_s)
+        if faulty.fault is Fault.SLOW_FIRST_BYTE:
+            await asyncio.sleep(faulty.delay_s)
+        if faulty.fault is Fault.GARBAGE and not faulty.after_bytes:
+            self._visit.finished = True
+            await Response(HTML, media_type="text/html")(scope, receive, send)
+            return
+        if await self._strikes(0, scope, send, started=False):
+            return
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        characters = 0
+        for piece in self._pieces:
+            if piece.paced:
+                await asyncio.sleep(self._pace.between_s)
+            if characters >= faulty.after_bytes and await self._strikes(
+                characters, scope, send, started=True
+            ):
+                return
+            characters += piece.characters
+            self._visit.sent_tokens += piece.tokens
+            await send({"type": "http.response.body", "body": piece.wire, "more_body": True})
+        self._visit.finished = True
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _strikes(self, at: int, scope: Scope, send: Send, *, started: bool) -> bool:
+        """Let the fault happen if it is due; True ends the answer."""
+        fault = self._injection.fault
+        due = bool(self._injection.after_bytes) == started and at >= self._injection.after_bytes
+        if not due or fault in (Fault.NONE, Fault.SLOW_FIRST_BYTE):
+            return False
+        if fault is Fault.STALL:
+            await asyncio.sleep(self._injection.delay_s)
+            self._injection = Injection()
+            return False
+        if fault is Fault.DROP:
+            cut(Request(scope))
+            await asyncio.sleep(3600)  # until the server notices
+        body = self._broken(fault)
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return True
+
+
+async def _gone(receive: Receive) -> None:
+    """Returns when the client has closed the connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def sliced(text: str) -> list[str]:
+    """Text in pieces of four characters, each of which this laboratory calls a token."""
+    return [text[at : at + 4] for at in range(0, len(text), 4)]

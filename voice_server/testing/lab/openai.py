@@ -1,0 +1,385 @@
+"""A chat-completions provider on the wire: OpenAI itself, or Google and Grok in its likeness.
+
+A byte of the answer, for `Injection.after_bytes`, is a character of text or tool arguments.
+Four characters are a token, and so are four bytes of a message; prefixes seen before come from
+the cache. What was sent to a client that went away is billed, as providers do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import date
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from voice_server.llm.catalogue import Catalogue, ModelCard, shipped
+from voice_server.llm.remote.openai_chat import CompatibleProvider, prompt_parts
+from voice_server.llm.remote.usage import PromptMemory, split_openai, weigh
+from voice_server.testing.lab.events import HTML, Meter, Pace, Piece, Pieces, Visit, sliced
+from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
+from voice_server.testing.lab.mind import Asked, Mind, Rebuilt, ReceptionistMind, Said, text_of
+
+_CREATED = 1_795_366_800
+
+
+class Quirks(msgspec.Struct, frozen=True):
+    """Liberties of compatible servers. The default takes none; `compatible` takes them all."""
+
+    whole_tools: bool = False  # a tool call in one chunk
+    no_index: bool = False  # ... without its index
+    empty_id: bool = False  # ... and without an id
+    null_arguments: bool = False  # null where no arguments are
+    usage_everywhere: bool = False  # with every chunk, growing
+    usage_with_last: bool = False  # with the last choice, not after it
+    unknown_fields: bool = False
+    reasoning_outside: bool = False  # reasoning tokens only in the total
+
+
+def compatible() -> Quirks:
+    """Every liberty at once."""
+    return Quirks(*(True for _ in Quirks.__struct_fields__))
+
+
+class OpenAISimulator:
+    """Serve `app`. `plan` says which request fails how; change it between requests at will."""
+
+    def __init__(
+        self,
+        provider: CompatibleProvider = "openai",
+        *,
+        mind: Mind | None = None,
+        keys: frozenset[str] = frozenset(),
+        plan: FaultPlan | None = None,
+        pace: Pace = Pace(),  # noqa: B008 - frozen
+        quirks: Quirks = Quirks(),  # noqa: B008 - frozen
+        catalogue: Catalogue | None = None,
+        today: date = date(2026, 11, 22),
+        reasoning_tokens: int = 0,
+    ) -> None:
+        """No `keys` = any key will do. Models outside the catalogue or retired are unknown."""
+        self.provider = provider
+        self.mind = mind or ReceptionistMind()
+        self.plan = plan or FaultPlan()
+        self.pace = pace
+        self.quirks = quirks
+        self.meter = Meter()
+        self.visits: list[Visit] = []
+        self.bodies: list[dict[str, Any]] = []
+        self._keys = keys
+        self._catalogue = catalogue or shipped()
+        self._today = today
+        self._memories: dict[str, PromptMemory] = {}
+        self._reasoning = reasoning_tokens
+        routes = []
+        for prefix in ("/v1", "/v1beta/openai"):
+            routes.append(Route(f"{prefix}/chat/completions", self._complete, methods=["POST"]))
+            routes.append(Route(f"{prefix}/models", self._models))
+        self.app = Starlette(routes=routes)
+
+    async def _models(self, request: Request) -> Response:
+        if (refused := self._refused_key(request)) is not None:
+            return refused
+        prefix = "models/" if self.provider == "google" else ""
+        listed = [
+            {
+                "id": prefix + card.id,
+                "object": "model",
+                "created": _CREATED,
+                "owned_by": self.provider,
+            }
+            for card in self._catalogue.cards
+            if card.provider == self.provider and not card.retired(self._today)
+        ]
+        return JSONResponse({"object": "list", "data": listed})
+
+    def _refused_key(self, request: Request) -> Response | None:
+        key = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if key and (not self._keys or key in self._keys):
+            return None
+        if self.provider == "google":
+            return _error(
+                400, "API key not valid. Please pass a valid API key.", "INVALID_ARGUMENT"
+            )
+        return _error(401, "Incorrect API key provided.", "invalid_api_key")
+
+    async def _complete(self, request: Request) -> Response:
+        injection = self.plan.take()
+        if (refused := self._refused_key(request)) is not None:
+            return refused
+        if not injection.after_bytes and injection.fault in _STATUS:
+            await asyncio.sleep(self.pace.first_byte_s)
+            return _STATUS_ANSWERS[injection.fault]()
+        try:
+            body = msgspec.json.decode(await request.body(), type=dict[str, Any])
+        except msgspec.MsgspecError:
+            return _error(400, "We could not parse the JSON body of your request.", None)
+        model = str(body.get("model", ""))
+        card = self._card(model)
+        if card is None:
+            return _error(404, f"The model `{model}` does not exist.", "model_not_found", "model")
+        if (problem := _unfit(body, card)) is not None:
+            return problem
+        asked = _asked(body)
+        if isinstance(asked, Response):
+            return asked
+        self.bodies.append(body)
+        visit = Visit(
+            number=self.plan.seen,
+            path=request.url.path,
+            model=model,
+            fault=injection.fault,
+            arrived_at=asyncio.get_running_loop().time(),
+        )
+        self.visits.append(visit)
+        return await self._answered(request, body, card, asked, visit, injection)
+
+    def _card(self, model: str) -> ModelCard | None:
+        name = model.removeprefix("models/")
+        for card in self._catalogue.cards:
+            if card.provider == self.provider and name in (card.id, *card.also):
+                return None if card.retired(self._today) else card
+        return None
+
+    async def _answered(
+        self,
+        request: Request,
+        body: dict[str, Any],
+        card: ModelCard,
+        asked: Asked,
+        visit: Visit,
+        injection: Injection,
+    ) -> Response:
+        key = request.headers["authorization"]
+        memory = self._memories.setdefault(key, PromptMemory())
+        scope = str(body.get("prompt_cache_key") or "")
+        parts = prompt_parts(body)
+        weights = weigh(parts)
+        prompt = split_openai(card, sum(weights), memory.known(scope, parts, weights))
+        memory.remember(scope, parts)
+        said = await self.mind(asked)
+
+        def settle(done: Visit) -> None:
+            output = done.sent_tokens + (self._reasoning if done.finished else 0)
+            item = f"{self.provider}.{card.id}"
+            for kind, count in zip(("input", "cached_input", "cache_write"), prompt, strict=True):
+                self.meter.add(f"{item}.{kind}_tokens", count)
+            self.meter.add(f"{item}.output_tokens", output)
+
+        writing = _Writing(visit, said, prompt, self.quirks, self._reasoning)
+        if not body.get("stream"):
+            visit.sent_tokens, visit.finished = writing.tokens, True
+            settle(visit)
+            return JSONResponse(writing.whole())
+        told = bool((body.get("stream_options") or {}).get("include_usage"))
+        return Pieces(
+            writing.pieces(with_usage=told),
+            pace=self.pace,
+            injection=injection,
+            visit=visit,
+            settle=settle,
+            broken=_broken,
+        )
+
+
+class _Writing:
+    """One answer, written as chunks or whole."""
+
+    def __init__(
+        self, visit: Visit, said: Said, prompt: tuple[int, int, int], quirks: Quirks, reasoning: int
+    ) -> None:
+        self._visit = visit
+        self._said = said
+        self._prompt = prompt
+        self._quirks = quirks
+        self._reasoning = reasoning
+        self.tokens = len(sliced(said.text)) + sum(
+            1 + len(sliced(tool.arguments)) for tool in said.tools
+        )
+
+    @property
+    def _finish(self) -> str:
+        return self._said.finish or ("tool_calls" if self._said.tools else "stop")
+
+    def pieces(self, *, with_usage: bool) -> Iterator[Piece]:
+        yield self._chunk({"role": "assistant", "content": ""}, paced=False)
+        for text in sliced(self._said.text):
+            yield self._chunk({"content": text}, characters=len(text), tokens=1)
+        for index in range(len(self._said.tools)):
+            yield from self._tool(index)
+        last = with_usage and self._quirks.usage_with_last
+        usage = self._usage(self.tokens) if last else None
+        yield self._chunk({}, finish=self._finish, usage=usage, paced=False)
+        if with_usage and not last:
+            frame = self._frame([], self._usage(self.tokens))
+            yield Piece(_event(frame), paced=False)
+        yield Piece(b"data: [DONE]\n\n", paced=False)
+
+    def _tool(self, index: int) -> Iterator[Piece]:
+        tool, quirks = self._said.tools[index], self._quirks
+        call: dict[str, Any] = {"index": index, "id": self._id(index), "type": "function"}
+        if quirks.no_index:
+            del call["index"]
+        if quirks.empty_id:
+            call["id"] = ""
+        if quirks.whole_tools:
+            arguments = tool.arguments or (None if quirks.null_arguments else "")
+            call["function"] = {"name": tool.name, "arguments": arguments}
+            tokens = 1 + len(sliced(tool.arguments))
+            yield self._chunk({"tool_calls": [call]}, len(tool.arguments), tokens)
+            return
+        call["function"] = {"name": tool.name, "arguments": ""}
+        yield self._chunk({"tool_calls": [call]}, tokens=1)
+        for text in sliced(tool.arguments):
+            part = {"index": index, "function": {"arguments": text}}
+            yield self._chunk({"tool_calls": [part]}, len(text), 1)
+
+    def _id(self, index: int) -> str:
+        tool = self._said.tools[index]
+        return f"call_{tool.id}" if tool.id else f"call_{self._visit.number}_{index}"
+
+    def _chunk(
+        self,
+        delta: dict[str, Any],
+        characters: int = 0,
+        tokens: int = 0,
+        *,
+        finish: str | None = None,
+        usage: dict[str, Any] | None = None,
+        paced: bool = True,
+    ) -> Piece:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}
+        if usage is None and self._quirks.usage_everywhere:
+            usage = self._usage(self._visit.sent_tokens + tokens)
+        return Piece(_event(self._frame([choice], usage)), characters, tokens, paced)
+
+    def _frame(self, choices: list[Any], usage: dict[str, Any] | None) -> dict[str, Any]:
+        frame: dict[str, Any] = {
+            "id": f"chatcmpl-{self._visit.number}",
+            "object": "chat.completion.chunk",
+            "created": _CREATED,
+            "model": self._visit.model,
+            "service_tier": "default",
+            "system_fingerprint": None,
+            "choices": choices,
+            "usage": usage,
+            "obfuscation": "x" * (1 + self._visit.sent_tokens % 7),
+        }
+        if self._quirks.unknown_fields:
+            frame |= {"x_groq": {"id": "req"}, "provider_extra": [1, None]}
+        return frame
+
+    def _usage(self, output: int) -> dict[str, Any]:
+        fresh, cached, written = self._prompt
+        prompt = fresh + cached + written
+        completion = output if self._quirks.reasoning_outside else output + self._reasoning
+        return {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + output + self._reasoning,
+            "prompt_tokens_details": {
+                "cached_tokens": cached,
+                "cache_write_tokens": written,
+                "audio_tokens": 0,
+            },
+            "completion_tokens_details": {
+                "reasoning_tokens": self._reasoning,
+                "audio_tokens": 0,
+                "accepted_prediction_tokens": 0,
+                "rejected_prediction_tokens": 0,
+            },
+        }
+
+    def whole(self) -> dict[str, Any]:
+        calls = [
+            {
+                "id": self._id(index),
+                "type": "function",
+                "function": {"name": tool.name, "arguments": tool.arguments},
+            }
+            for index, tool in enumerate(self._said.tools)
+        ]
+        message = {"role": "assistant", "content": self._said.text or None, "refusal": None}
+        if calls:
+            message["tool_calls"] = calls  # type: ignore[assignment]
+        choice = {"index": 0, "message": message, "finish_reason": self._finish, "logprobs": None}
+        frame = self._frame([choice], self._usage(self.tokens))
+        del frame["obfuscation"]
+        return frame | {"object": "chat.completion"}
+
+
+def _event(frame: dict[str, Any]) -> bytes:
+    return b"data: " + msgspec.json.encode(frame) + b"\n\n"
+
+
+def _asked(body: dict[str, Any]) -> Asked | Response:
+    """The request in the words of every provider, or why it is refused."""
+    rebuilt = Rebuilt()
+    system = []
+    for message in body.get("messages") or ():
+        text = text_of(message.get("content"))
+        match message.get("role"):
+            case "system" | "developer":
+                system.append(text)
+            case "user":
+                rebuilt.caller(text)
+            case "assistant":
+                rebuilt.agent(text)
+                for call in message.get("tool_calls") or ():
+                    rebuilt.tool(
+                        call["id"], call["function"]["name"], call["function"]["arguments"]
+                    )
+            case "tool" if rebuilt.result(str(message.get("tool_call_id")), text):
+                pass
+            case _:
+                why = "messages with role 'tool' must answer a preceding message with 'tool_calls'."
+                return _error(400, f"Invalid parameter: {why}", None, "messages")
+    tools = tuple(tool["function"]["name"] for tool in body.get("tools") or ())
+    return Asked("\n".join(system), rebuilt.history, tools)
+
+
+def _unfit(body: dict[str, Any], card: ModelCard) -> Response | None:
+    """A refusal of what this model does not take."""
+    refused = {
+        "temperature": card.temperature,
+        "reasoning_effort": bool(card.effort),
+        "prompt_cache_key": card.cache_key,
+        "max_tokens": card.max_tokens == "max_tokens" or card.temperature,
+    }
+    for name, accepted in refused.items():
+        if name in body and not accepted:
+            text = f"Unsupported parameter: '{name}' is not supported with this model."
+            return _error(400, text, "unsupported_parameter", name)
+    return None
+
+
+def _error(status: int, message: str, code: str | None, param: str | None = None) -> Response:
+    kind = "server_error" if status >= 500 else "invalid_request_error"
+    error = {"message": message, "type": kind, "param": param, "code": code}
+    headers = {"x-request-id": "req_lab"}
+    if status == 429:
+        headers["retry-after"] = "20"
+    return JSONResponse({"error": error}, status, headers)
+
+
+_STATUS_ANSWERS = {
+    Fault.UNAUTHORIZED: lambda: _error(401, "Incorrect API key provided.", "invalid_api_key"),
+    Fault.RATE_LIMITED: lambda: _error(429, "Rate limit reached.", "rate_limit_exceeded"),
+    Fault.SERVER_ERROR: lambda: _error(503, "The engine is overloaded.", None),
+    Fault.QUOTA: lambda: _error(429, "You exceeded your quota.", "insufficient_quota"),
+}
+_STATUS = _STATUS_ANSWERS.keys()
+
+
+def _broken(fault: Fault) -> bytes:
+    """The middle of an answer, gone wrong."""
+    if fault is Fault.GARBAGE:
+        return b'data: {"id": "chatcmpl-1", "choices": [{"del\n\ndata: ' + HTML + b"\n\n"
+    if fault is Fault.QUOTA:
+        return b'data: {"error": {"message": "quota", "code": "insufficient_quota"}}\n\n'
+    return b'data: {"error": {"message": "The server had an error", "type": "server_error"}}\n\n'
