@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar, assert_never
@@ -89,7 +89,7 @@ class Phone:
         caller: Caller,
         from_number: str = "+12025550143",
         to_number: str = "+12025550100",
-        connect_to: str | Mapping[str, str] = "",
+        connect_to: str | Mapping[str, str] | Route = "",
         call_sid: str = "",
         account_sid: str = _ACCOUNT,
         pickup: Pickup | None = None,
@@ -100,6 +100,8 @@ class Phone:
         faults: Faults = _NO_FAULTS,
         hang_up_at_s: float | None = None,
         max_call_s: float = 4 * 3600.0,
+        on_request: Callable[[str], None] = lambda _url: None,
+        on_answer: Callable[[], None] = lambda: None,
     ) -> None:
         self._next: _Source | None = _Source(webhook_url, twiml=twiml)
         self._pickup = pickup
@@ -119,6 +121,8 @@ class Phone:
         self._faults = faults
         self._hang_up_at_s = hang_up_at_s
         self._max_call_s = max_call_s
+        self._on_request = on_request
+        self._on_answer = on_answer
         self._tape = Tape()
         self._stream: MediaStream | None = None
         self._limit: asyncio.Timeout | None = None
@@ -167,7 +171,7 @@ class Phone:
             timers.append(self._loop.call_later(self._hang_up_at_s, self.hang_up))
         try:
             async with (
-                WebhookClient(self._auth_token, self._route) as self._http,
+                WebhookClient(self._auth_token, self._route, self._on_request) as self._http,
                 asyncio.TaskGroup() as tasks,
             ):
                 self._progress = CallProgress(
@@ -263,6 +267,7 @@ class Phone:
 
     def _answer(self) -> None:
         self._answered_at = self._loop.time()
+        self._on_answer()
         self._progress.report("answered")
 
     async def _dial(self, verb: twiml.Dial) -> twiml.Document | None:
@@ -378,7 +383,9 @@ class Phone:
         return 0.0 if self._answered_at is None else self._loop.time() - self._answered_at
 
 
-def _route(webhook_url: str, connect_to: str | Mapping[str, str]) -> Route:
+def _route(webhook_url: str, connect_to: str | Mapping[str, str] | Route) -> Route:
+    if isinstance(connect_to, Route):
+        return connect_to
     if not connect_to:
         return Route()
     if isinstance(connect_to, str):

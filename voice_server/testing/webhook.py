@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import TracebackType
 from typing import TypeAlias
@@ -75,9 +75,18 @@ def signature_header(
 
 
 class WebhookClient:
-    """Sends signed requests; an async context manager. Cookies last for one call."""
+    """Sends signed requests; an async context manager. Cookies last for one call.
 
-    def __init__(self, auth_token: str, route: Route) -> None:
+    `on_request` is told the URL of each, before it goes out.
+    """
+
+    def __init__(
+        self,
+        auth_token: str,
+        route: Route,
+        on_request: Callable[[str], None] = lambda _url: None,
+    ) -> None:
+        self._on_request = on_request
         self._auth_token = auth_token
         self._route = route
         self._clients: dict[bool, httpx.AsyncClient] = {}
@@ -129,6 +138,7 @@ class WebhookClient:
         if self._route.address(url):
             headers["Host"] = urlsplit(url).netloc
         target = self._route.http(url)
+        self._on_request(url)
         return await self._client(target.startswith("https:")).request(
             method, target, content=urlencode(body) if method == "POST" else None, headers=headers
         )
