@@ -25,6 +25,8 @@ from voice_server.testing.lab import elevenlabs_audio as sound
 from voice_server.testing.lab.elevenlabs import ElevenLabsLab, open_elevenlabs
 
 FRAME_S = 0.02
+EARS = EarsConfig()
+VOICE = VoiceConfig()
 
 
 class Ledger:
@@ -100,7 +102,7 @@ class Ear:
 
 @asynccontextmanager
 async def ears(
-    config: EarsConfig = EarsConfig(), *, key: str = "", **options: Any
+    config: EarsConfig = EARS, *, key: str = "", **options: Any
 ) -> AsyncIterator[tuple[ElevenLabsLab, Ear, Ledger]]:
     """A transcriber at a simulator; checks on the way out that both count the same."""
     ledger = Ledger()
@@ -160,10 +162,10 @@ class Mouth:
 
     async def say(self, *pieces: str, gap_s: float = 0.0) -> Turn:
         self._turns += 1
-        turn = Turn()
+        number, turn = self._turns, Turn()
         try:
-            async for ready in self.voice.speak(self._turns, given(*pieces, gap_s=gap_s), FACTS):
-                assert ready.turn == self._turns
+            async for ready in self.voice.speak(number, given(*pieces, gap_s=gap_s), FACTS):
+                assert ready.turn == number
                 turn.speech.append(ready)
                 turn.times.append(now())
         except ServiceError as error:
@@ -173,7 +175,7 @@ class Mouth:
 
 @asynccontextmanager
 async def mouth(
-    voice: VoiceConfig = VoiceConfig(), *, key: str = "", **options: Any
+    voice: VoiceConfig = VOICE, *, key: str = "", **options: Any
 ) -> AsyncIterator[Mouth]:
     """A voice at a simulator; checks on the way out that both count the same."""
     ledger = Ledger()

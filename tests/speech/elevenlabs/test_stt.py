@@ -41,7 +41,7 @@ def test_partials_come_while_the_caller_speaks_and_never_twice(virtual):
 
 def test_audio_is_sent_in_portions_of_80_ms_without_being_decoded(virtual):
     async def main():
-        async with ears() as (lab, ear, ledger):
+        async with ears() as (lab, ear, _):
             await asyncio.sleep(0.1)
             await ear.play(sound.SILENCE * 3)
             assert lab.meter.items == {}
@@ -203,7 +203,7 @@ def test_the_context_of_a_new_session_is_the_end_of_the_old_one(virtual):
             await asyncio.sleep(0.3)
             await ear.say("and this one is cut in the middle of it all")
             await asyncio.sleep(0.5)
-            assert lab.contexts == ["ther long so that only its end is context enough"]
+            assert lab.contexts == ["rather long so that only its end is context enough"]
             assert [f.utterance for f in ear.finals] == [1, 2]
 
     virtual(main())

@@ -30,7 +30,12 @@ def exact(turn: Turn) -> bool:
 
 @pytest.mark.parametrize(
     "quirks",
-    [Quirks(), Quirks(snake_case=True), Quirks(chars_spelling=True), Quirks(snake_case=True, chars_spelling=True)],
+    [
+        Quirks(),
+        Quirks(snake_case=True),
+        Quirks(chars_spelling=True),
+        Quirks(snake_case=True, chars_spelling=True),
+    ],
     ids=["documented", "snake", "chars", "both"],
 )  # fmt: skip
 @pytest.mark.parametrize("voice", [VoiceConfig(), DIALOGUE], ids=["speech", "dialogue"])
@@ -85,7 +90,16 @@ def test_audio_without_alignment_is_given_its_words_by_their_length(virtual):
 
 @pytest.mark.parametrize(
     "pieces",
-    [("Hi",), ("Hel", "lo ", "you."), (" ", "Well. "), ("a\n\nb ", " c"), ("Ünïcode – “quoted” ",), ("",), ("  ",), ()],
+    [
+        ("Hi",),
+        ("Hel", "lo ", "you."),
+        (" ", "Well. "),
+        ("a\n\nb ", " c"),
+        ("Ünïcode – “quoted” ",),
+        ("",),
+        ("  ",),
+        (),
+    ],
 )  # fmt: skip
 def test_texts_add_up_to_the_pieces_exactly(virtual, pieces):
     async def main():
@@ -201,7 +215,9 @@ def test_a_language_model_that_thinks_for_a_minute_finds_its_context_open(virtua
 
 @pytest.mark.parametrize("voice", [VoiceConfig(), DIALOGUE], ids=["speech", "dialogue"])
 @pytest.mark.parametrize("after", [0, 3000, 9000, 20000])
-@pytest.mark.parametrize("fault", [Fault.DROP, Fault.CLOSE, Fault.GARBAGE, Fault.RATE_LIMITED, Fault.SERVER_ERROR])
+@pytest.mark.parametrize(
+    "fault", [Fault.DROP, Fault.CLOSE, Fault.GARBAGE, Fault.RATE_LIMITED, Fault.SERVER_ERROR]
+)
 def test_when_the_socket_fails_http_goes_on_from_the_word_that_was_cut(
     virtual, fault, after, voice
 ):
@@ -366,9 +382,13 @@ def test_an_error_of_the_text_is_passed_on_after_what_was_said(virtual):
     async def main():
         async with mouth() as it:
             said = []
-            with pytest.raises(ModelFailed):
+
+            async def listen():
                 async for ready in it.voice.speak(1, failing(), FACTS):
                     said.append(ready.text)
+
+            with pytest.raises(ModelFailed):
+                await listen()
             assert "".join(said) == "Half a sentence. "
 
     virtual(main())

@@ -12,6 +12,7 @@ from voice_server.speech.elevenlabs.voice_wire import Alignment
 
 _BYTES_PER_MS = 8
 _MS_PER_CHARACTER = 62.0  # measured over the public voices at speed 1
+_FASTEST_MS_PER_CHARACTER = 20.0  # no voice speaks so fast
 _SLACK_MS = 60.0  # alignments and audio are rounded differently
 _SEARCH = 12  # characters looked ahead for one that does not fit
 _CERTAIN = 8  # characters that are found by chance nowhere else
@@ -64,6 +65,12 @@ class Subtitles:
         """Hand out everything before `position`."""
         began, self.position = self.position, max(self.position, min(position, len(self.text)))
         return self.text[began : self.position]
+
+    @property
+    def is_cut_short(self) -> bool:
+        """The audio is over and far too short for the text."""
+        spoken = self.text.strip()
+        return self._audio_ms < _FASTEST_MS_PER_CHARACTER * len(spoken)
 
     @property
     def cut_word(self) -> int:

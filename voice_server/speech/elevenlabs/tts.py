@@ -113,7 +113,7 @@ class ElevenLabsTextToSpeech:
         try:
             patience = _Patience(self._sockets.limits.first_byte_s, self._sockets.limits.between_s)
             sent, finished = 0, False
-            while not context.ended:
+            while True:
                 script.changed.clear()
                 sent = self._say_more(context, script.spoken.text, sent)
                 if script.ended and not finished:
@@ -126,9 +126,12 @@ class ElevenLabsTextToSpeech:
                     yield SpeechReady(turn, chunk.mulaw, text)
                 if context.error is not None:
                     raise context.error
-                if not context.ended:
-                    owed = finished or _is_owed(script.spoken, sent)
-                    await patience.wait(script.changed, context, owed=owed)
+                if context.ended:
+                    break
+                owed = finished or _is_owed(script.spoken, sent)
+                await patience.wait(script.changed, context, owed=owed)
+            if script.spoken.is_cut_short:
+                raise ServiceUnavailable(SERVICE, "ended a turn before its text")
         finally:
             context.release()
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MOST_CONTEXTS = 5
 _CHUNK_CHARACTERS = 8  # half a second of speech in each message
 _BUFFERED_CHARACTERS = 120  # the first of the default chunk_length_schedule
+_FINISH_S = 10.0  # for the rest of all contexts once the socket is to be closed
 _DYING_S = 0.001
 
 
@@ -193,7 +194,7 @@ class VoiceSession:
             context.flush()
             context.ready.put_nowait(None)
         if tasks:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=_FINISH_S)
         await self._socket.close(1000)
         raise WebSocketDisconnect(1000)
 
@@ -209,6 +210,8 @@ class VoiceSession:
                     self._struck = True
                     await asyncio.sleep(self._fault.delay_s)
                 await self._say(context, text)
+            if self._dying:
+                return
             del self._contexts[context.name]
             await self._tell({self._final: True, self._context: context.name, "audio": None})
         except (WebSocketDisconnect, RuntimeError):

@@ -84,5 +84,6 @@ async def hosting(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> AsyncI
         web.should_exit = True
         await asyncio.wait([running], timeout=3)
         running.cancel()
-        await asyncio.wait([running])
+        # uvicorn cancels what outlives its patience, but does not wait for it.
+        await asyncio.wait([running, *web.server_state.tasks], timeout=3)
         listener.close()
