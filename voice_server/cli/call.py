@@ -42,10 +42,9 @@ def command(
     import db
     from models.weights import WeightsMissing
     from voice_server.cli.serve import new_loop
-    from voice_server.errors import ConfigurationError
+    from voice_server.errors import VoiceServerError
     from voice_server.telemetry import configure_logging
     from voice_server.testing.caller import caller_for
-    from voice_server.testing.script import ScriptError
     from voice_server.testing.virtual import VirtualLoop
 
     configure_logging("warning")
@@ -58,7 +57,7 @@ def command(
                 result = runner.run(_call_own(caller, number, save, title))
             else:
                 result = runner.run(_call_other(caller, url, auth_token, number, save))
-    except (ConfigurationError, WeightsMissing, ScriptError, db.StoreError) as error:
+    except (VoiceServerError, WeightsMissing, db.StoreError) as error:
         raise click.ClickException(str(error)) from None
     if as_json:
         click.echo(msgspec.json.encode(result).decode())

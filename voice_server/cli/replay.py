@@ -33,6 +33,8 @@ def command(journal: Path, simulate: bool, policy: Path | None, as_json: bool) -
     from voice_server.errors import JournalError
     from voice_server.runtime.replay import replay
 
+    if policy is not None and not simulate:
+        raise click.UsageError("--policy is for --simulate: an exact replay keeps its policy")
     began = time.perf_counter()
     try:
         told = _simulated(journal, policy) if simulate else replay(journal)

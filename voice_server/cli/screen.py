@@ -28,9 +28,10 @@ _VOICES = {"caller": "▶ caller speaks", "agent": "◀ agent speaks", "nobody":
 class CallScreen:
     """Shows `LiveState`s: as a moving picture on a terminal, as plain lines elsewhere."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, console: Console | None = None) -> None:
         self._title = title
-        self._console = Console(stderr=True)
+        # not even FORCE_COLOR makes a moving picture of what is not a terminal
+        self._console = console or Console(stderr=True, force_terminal=sys.stderr.isatty())
         self._live: Live | None = None
         self._lines: list[Line] = []
         self._latencies: dict[int, int] = {}
@@ -38,7 +39,7 @@ class CallScreen:
         self._partial = ""
 
     def __enter__(self) -> CallScreen:
-        if self._console.is_terminal and sys.stderr.isatty():
+        if self._console.is_terminal:
             self._live = Live(console=self._console, refresh_per_second=10, transient=False)
             self._live.start()
         return self

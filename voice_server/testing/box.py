@@ -97,7 +97,8 @@ class Box:
             return result_of(None, "", status="failed")
         journal = msgspec.json.decode(record.metadata).get("journal", "")
         told = replay(Path(journal)) if journal else None
-        return result_of(told, journal, status=record.status)
+        told_so_far = result_of(told, journal, status=record.status)
+        return msgspec.structs.replace(told_so_far, call_id=call_id)
 
 
 def result_of(told: ReplayedCall | None, journal: str, *, status: str) -> CallResult:
