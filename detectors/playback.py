@@ -34,7 +34,7 @@ class Trace(msgspec.Struct, frozen=True):
     """What the detector made of one conversation.
 
     `steps` has one (turn, words so far, risk) after each committed utterance and `seconds` the
-    time of each; turns count from 1, words are those of all speakers. `score` is the last risk,
+    time at which each was known; turns count from 1, words are those of all speakers. `score` is the last risk,
     `highest` the greatest; `severity`, `type` and `tactics` are those at the greatest. The alarm
     is the first utterance after which the severity is high; None = never.
     """
@@ -71,11 +71,15 @@ class Trace(msgspec.Struct, frozen=True):
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """An utterance as a recogniser hands it over; `offset` is where in its turn it begins."""
+    """An utterance as a recogniser hands it over, `known` seconds into the call.
+
+    `offset` is where in its turn it begins.
+    """
 
     turn: int
     words: int
     offset: int
+    known: float
     segment: Segment
 
 
@@ -95,10 +99,10 @@ def commits(turns: Sequence[Said]) -> Iterator[Commit]:
             offset = said.text.index(text, at)
             at = offset + len(text)
             before, done = done, len(said.text[:at].split())
-            span = (_moment(began, ended, before, count), _moment(began, ended, done, count))
-            yield Commit(
-                turn, words + done, offset, Segment(number, said.party, text, span[0], span[1])
-            )
+            first, last = (_moment(began, ended, place, count) for place in (before, done))
+            known = last / 1_000 if said.known is None else said.known
+            segment = Segment(number, said.party, text, first, last)
+            yield Commit(turn, words + done, offset, known, segment)
             number += 1
         words += count
         clock = max(clock, ended)
@@ -122,12 +126,12 @@ def play(model: ScamModel, talk: Talk) -> Trace:
         confidence=worst.confidence,
         alarm_turn=alarm.turn if alarm else None,
         alarm_words=alarm.words if alarm else None,
-        alarm_seconds=alarm.segment.ended_ms / 1_000 if alarm else None,
+        alarm_seconds=alarm.known if alarm else None,
         type=worst.scam_type,
         tactics=worst.tactics,
         detectors=worst.detectors,
         steps=tuple((commit.turn, commit.words, view.risk) for commit, view in heard),
-        seconds=tuple(commit.segment.ended_ms / 1_000 for commit, _ in heard),
+        seconds=tuple(commit.known for commit, _ in heard),
         evidence=_proofs([commit for commit, _ in heard], last),
         source=talk.source,
         label=talk.label,

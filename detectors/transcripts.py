@@ -22,13 +22,15 @@ _PREFIX_LIMIT = 40
 class Said(msgspec.Struct, frozen=True, omit_defaults=True):
     """One turn; `start` and `end` are seconds since the call began, None where unknown.
 
-    `channel` is given by notes beside recordings: 0 is the remote party, others are ours.
+    `known` is when a recogniser had the words of the turn, all at once; None = as they were
+    said. `channel` is given by notes beside recordings: 0 is the remote party, others are ours.
     """
 
     text: str
     speaker: str = UNKNOWN
     start: float | None = None
     end: float | None = None
+    known: float | None = None
     channel: int | None = None
 
     @property

@@ -1,4 +1,4 @@
-"""`voice-server detect` reads every form, flaws cost nothing else, its JSON is what scorers read."""
+"""`voice-server detect` reads every form; flaws cost nothing else; scorers can read its JSON."""
 
 from __future__ import annotations
 

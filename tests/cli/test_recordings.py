@@ -126,7 +126,7 @@ def test_a_recorded_robocall_is_caught_as_its_exact_transcript_is(tmp_path: Path
     assert heard["label"] == exact["label"] == "scam"
     for each in (heard, exact):
         assert each["severity"] in ("high", "critical")
-        assert each["alarm_seconds"] <= 12.2
+        assert each["alarm_seconds"] <= 12.4
     table = CliRunner().invoke(main, ["detect", "--compare", str(recording)]).stdout
     assert len(table.splitlines()) == 2
     assert "critical" in table or "high" in table
@@ -137,10 +137,12 @@ def test_a_recorded_robocall_is_caught_as_its_exact_transcript_is(tmp_path: Path
 def test_the_turns_of_both_channels_come_in_the_order_of_the_call(engines: LocalEngines) -> None:
     recording = calls() / "tts_personal_calls_benign_0.wav"
     talk = asyncio.run(hear(recording, engines, lambda _: None))
-    ends = [said.end or 0.0 for said in talk.turns]
+    ends = [said.known or 0.0 for said in talk.turns]
     assert ends == sorted(ends)
     assert {said.party for said in talk.turns} == {"caller", "agent"}
-    assert all((said.start or 0.0) < (said.end or 0.0) for said in talk.turns)
+    assert all(
+        (said.start or 0.0) < (said.end or 0.0) <= (said.known or 0.0) for said in talk.turns
+    )
     notes = json.loads(recording.with_suffix(".json").read_text())["turns"]
     assert len(talk.turns) >= len(notes) / 2
     assert ends[-1] == pytest.approx(notes[-1]["end"], abs=2.0)

@@ -139,3 +139,15 @@ def test_figures_count_a_call_without_cluster_for_itself(model: ScamModel) -> No
     assert trace.scored.cluster == "alone"
     assert not trace.scored.scam
     assert trace.scored.steps[-1] == (trace.seconds[-1], trace.score)
+
+
+def test_words_that_a_recogniser_had_later_count_from_then_on(model: ScamModel) -> None:
+    turns = tuple(
+        Said(text, "caller", 10.0 * n, 10.0 * n + 6, known=10.0 * n + 7)
+        for n, text in enumerate(ROBOCALL)
+    )
+    trace = play(model, Talk("late", turns))
+    assert trace.seconds[-1] == 27.0
+    assert trace.alarm_seconds is not None
+    assert trace.alarm_seconds % 10 == 7
+    assert next(commits(turns)).segment.ended_ms == 6_000

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import click
@@ -22,7 +22,7 @@ from detectors.transcripts import Flaw, Talk, read_talks
 from models.scam.manifest import ModelError
 from models.weights import WeightsMissing
 from voice_server.cli.recordings import RecordingError, hear
-from voice_server.cli.traces import comparison, described, exact, summary
+from voice_server.cli.traces import comparison, described, exact, summaries
 from voice_server.errors import ServiceRejected
 from voice_server.speech.engines import LocalEngines, open_local
 
@@ -71,7 +71,8 @@ def command(
     if report is not None:
         _write(report, talks, shown)
     if not as_json:
-        click.echo(summary(shown), err=True)
+        for line in summaries(shown):
+            click.echo(line, err=True)
     for flaw in flaws:
         click.secho(f"error: {flaw}", fg="red", err=True)
     sys.exit(1 if flaws else 0)
@@ -146,7 +147,7 @@ class _Ears:
         try:
             if self._engines is None:
                 self._engines = open_local(1)
-            advance: Callable[[float], None] = lambda s: self._progress.advance(task, s)  # noqa: E731
+            advance = partial(self._progress.advance, task)
             return asyncio.run(hear(path, self._engines, advance))
         except OSError as error:
             return Flaw(str(path), 0, f"cannot be read ({error.strerror})")

@@ -78,47 +78,47 @@ def _samples(block: bytes, width: int) -> Samples:
     return whole.astype(np.float32) / np.float32(2 ** (8 * width - 1))
 
 
-class Line(msgspec.Struct, frozen=True):
-    """What was heard between two moments of the recording."""
+class Piece(msgspec.Struct, frozen=True):
+    """Audio between two moments of speech; a live call would have its words after `cut_ms`."""
 
     started_ms: int
     ended_ms: int
-    text: str
+    cut_ms: int
+    audio: bytes
 
 
 async def hear(path: Path, engines: LocalEngines, advance: Advance) -> Talk:
     """Transcribe a recording: channel 0 is the remote party, channel 1 our side.
 
     `advance` is told seconds of audio as they are done. The turns of both channels come in the
-    order in which they ended. Raises RecordingError, OSError, ServiceRejected.
+    order in which their words were known. Raises RecordingError, OSError, ServiceRejected.
     """
     turns: list[Said] = []
     for index, channel in enumerate(read_channels(path)):
         speaker = _REMOTE if index == 0 else _OURS
-        async with aclosing(_lines(channel, engines, advance)) as lines:
-            async for line in lines:
-                begin, end = line.started_ms / 1_000, line.ended_ms / 1_000
-                turns.append(Said(line.text, speaker, begin, end))
-    turns.sort(key=lambda said: said.end or 0.0)
+        async with aclosing(_turns(channel, speaker, engines, advance)) as heard:
+            turns += [said async for said in heard]
+    turns.sort(key=lambda said: said.known or 0.0)
     return Talk(path.stem, tuple(turns))
 
 
-async def _lines(
-    channel: bytes, engines: LocalEngines, advance: Advance
-) -> AsyncGenerator[Line, None]:
+async def _turns(
+    channel: bytes, speaker: str, engines: LocalEngines, advance: Advance
+) -> AsyncGenerator[Said, None]:
     """Cut one channel where a live call would, and transcribe each piece."""
-    utterances = _utterances(channel, engines, advance)
-    async with engines.speech_to_text.open() as ears, aclosing(utterances):
+    pieces = _pieces(channel, engines, advance)
+    async with engines.speech_to_text.open() as ears, aclosing(pieces):
         told = aiter(ears)
         number = 0
-        async for started_ms, ended_ms, audio in utterances:
+        async for piece in pieces:
             number += 1
-            for frame in _frames(audio):
+            for frame in _frames(piece.audio):
                 ears.push(frame)
             ears.commit(number)
-            text = await _final(told, number)
-            if text:
-                yield Line(started_ms, ended_ms, text)
+            if text := await _final(told, number):
+                times = (piece.started_ms, piece.ended_ms, piece.cut_ms)
+                begin, end, known = (time / 1_000 for time in times)
+                yield Said(text, speaker, begin, end, known)
 
 
 async def _final(told: AsyncIterator[object], number: int) -> str:
@@ -128,10 +128,10 @@ async def _final(told: AsyncIterator[object], number: int) -> str:
     return ""
 
 
-async def _utterances(
+async def _pieces(
     channel: bytes, engines: LocalEngines, advance: Advance
-) -> AsyncGenerator[tuple[int, int, bytes], None]:
-    """Yield (begin, end, audio): all audio since the last one, ends where a turn would end."""
+) -> AsyncGenerator[Piece, None]:
+    """Yield all audio since the piece before, whenever a turn would end."""
     gate = VoiceGate(Policy().end_of_turn_ms)
     now = taken = 0
     looked = asyncio.Event()
@@ -148,12 +148,13 @@ async def _utterances(
             advance(_FRAME_MS / 1_000)
             edge = gate.hear(loudness(frame), now)
             if edge is Edge.CLOSED or _is_long(gate, max(taken, gate.onset_at), now):
-                yield max(taken, gate.onset_at), gate.last_voice_at, _slice(channel, taken, now)
+                began = max(taken, gate.onset_at)
+                yield Piece(began, gate.last_voice_at, now, _slice(channel, taken, now))
                 taken = now
     finally:
         track.close()
     if gate.open:
-        yield max(taken, gate.onset_at), now, _slice(channel, taken, now)
+        yield Piece(max(taken, gate.onset_at), now, now, _slice(channel, taken, now))
 
 
 def _is_long(gate: VoiceGate, began: int, now: int) -> bool:

@@ -90,6 +90,13 @@ def exact(talk: Talk) -> Talk:
     return msgspec.structs.replace(talk, id=f"{talk.id}{_EXACT}")
 
 
+def summaries(traces: Sequence[Trace]) -> list[str]:
+    """Sum up what was heard and exact transcripts beside it apart."""
+    heard = [trace for trace in traces if not trace.id.endswith(_EXACT)]
+    beside = [trace for trace in traces if trace.id.endswith(_EXACT)]
+    return [summary(heard), f"exact transcripts: {summary(beside)}"] if beside else [summary(heard)]
+
+
 def comparison(traces: Sequence[Trace]) -> Grid:
     """Put what was recognised in a recording beside its exact transcript."""
     grid = Grid(box=None, pad_edge=False)
