@@ -1,5 +1,6 @@
 """Postgres: knows nothing of calls or HTTP."""
 
+from db.actual_costs import VOICE_INBOUND, VOICE_OUTBOUND, tell_cost
 from db.agents import (
     DEMO_AGENT_ID,
     DEMO_NUMBER,
@@ -15,26 +16,32 @@ from db.errors import (
     AlreadyDialling,
     EmbeddedServerError,
     MigrationError,
+    PriceRejected,
     RowRejected,
     StoreError,
     StoreUnavailable,
+    UnknownTenant,
 )
+from db.keys import KeyRow, PostgresKeys, SealedKey
 from db.migrate import migrate
 from db.orders import OrderRow, PostgresOrders
 from db.pool import Pool, open_pool
-from db.prices import PriceRow, prices_at, set_price
+from db.prices import PriceRow, in_force, price_history, prices_at, set_price
 from db.recordings import PostgresRecordings, RecordingRow
 
 __all__ = [
     "DEMO_AGENT_ID",
     "DEMO_NUMBER",
     "DEMO_USER_ID",
+    "VOICE_INBOUND",
+    "VOICE_OUTBOUND",
     "AlreadyDialling",
     "CallRecord",
     "DetectionRecord",
     "DialRow",
     "EmbeddedPostgres",
     "EmbeddedServerError",
+    "KeyRow",
     "MigrationError",
     "NewDial",
     "OrderRow",
@@ -43,17 +50,24 @@ __all__ = [
     "PostgresCallRecords",
     "PostgresCallStore",
     "PostgresDials",
+    "PostgresKeys",
     "PostgresOrders",
     "PostgresRecordings",
+    "PriceRejected",
     "PriceRow",
     "RecordingRow",
     "RowRejected",
+    "SealedKey",
     "StoreError",
     "StoreUnavailable",
+    "UnknownTenant",
+    "in_force",
     "migrate",
     "open_pool",
+    "price_history",
     "prices_at",
     "running",
     "seed_demo",
     "set_price",
+    "tell_cost",
 ]

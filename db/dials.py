@@ -13,7 +13,8 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from db import usage
+from db import actual_costs, usage
+from db.actual_costs import VOICE_OUTBOUND
 from db.errors import AlreadyDialling, RowRejected
 from db.pool import Connection, Pool
 
@@ -178,12 +179,19 @@ class PostgresDials:
                 await _settle(connection, call_id, 0)
         return bool(gone)
 
-    async def claim_unsettled(self, *, unchecked_s: float, limit: int) -> tuple[DialRow, ...]:
+    async def claim_unsettled(
+        self, *, unchecked_s: float, placed_s: float, limit: int
+    ) -> tuple[DialRow, ...]:
         """Intents without their last word that nobody has checked for so long.
 
-        The caller has them to itself for as long: checking again is postponed for others.
+        Of a call that was placed its callbacks tell, so it is left alone for `placed_s`. The
+        caller has the rows to itself for as long: others do not get them meanwhile.
         """
-        return await self._claim("settled_at IS NULL", unchecked_s, limit)
+        where = (
+            "settled_at IS NULL AND (state NOT IN ('placed', 'finished') "
+            "OR checked_at <= now() - $3 * interval '1 s')"
+        )
+        return await self._claim(where, unchecked_s, limit, placed_s)
 
     async def claim_unpriced(self, *, unchecked_s: float, limit: int) -> tuple[DialRow, ...]:
         """Ended calls of the last two days whose price the carrier has not told."""
@@ -194,13 +202,17 @@ class PostgresDials:
         return await self._claim(where, unchecked_s, limit)
 
     async def price(self, call_id: str, micro_usd: int) -> None:
-        """Keep what the carrier says the call cost."""
+        """Keep what the carrier says the call cost, in the place of the estimate."""
         async with self._pool.server() as connection:
+            # The lock on the session comes first, as in every writer of a call.
+            await actual_costs.record(connection, call_id, VOICE_OUTBOUND, micro_usd)
             await connection.execute(
                 "UPDATE dial_intents SET price_micro_usd = $2 WHERE id = $1", call_id, micro_usd
             )
 
-    async def _claim(self, where: str, unchecked_s: float, limit: int) -> tuple[DialRow, ...]:
+    async def _claim(
+        self, where: str, unchecked_s: float, limit: int, *more: float
+    ) -> tuple[DialRow, ...]:
         async with self._pool.server() as connection:
             rows = await connection.fetch(
                 f"""
@@ -212,6 +224,7 @@ class PostgresDials:
                 """,
                 unchecked_s,
                 limit,
+                *more,
             )
         return tuple(_dial(row) for row in rows)
 

@@ -40,6 +40,14 @@ class AlreadyDialling(StoreError):
     """A call between the same two numbers is not over yet, or may not be; dial later."""
 
 
+class UnknownTenant(StoreError):
+    """There is no such user."""
+
+
+class PriceRejected(StoreError):
+    """A price that cannot be; the message names the field, what is wrong and what to do."""
+
+
 class MigrationError(StoreError):
     """The schema cannot be brought up to date."""
 

@@ -73,14 +73,15 @@ _FOLD = """
                     AND detection.severity_level IN ('medium', 'high', 'critical')
             )
         ),
-        cost_usd = cost.micro_usd / 1000000,
+        cost_usd = cost.best::numeric / 1000000,
         metadata = coalesce(session.metadata, '{}')
-            || jsonb_build_object('cost_micro_usd', cost.micro_usd)
+            || jsonb_build_object('cost_micro_usd', cost.best)
+            || CASE WHEN cost.told IS NULL THEN '{}' ELSE jsonb_build_object(
+                'booked_micro_usd', cost.booked, 'told_micro_usd', cost.told
+            ) END
     FROM (
-        SELECT ended.call_id, coalesce(sum(booked.micro_usd), 0)::numeric AS micro_usd
-        FROM unnest($1::text[]) AS ended(call_id)
-        LEFT JOIN call_costs AS booked ON booked.call_id = ended.call_id
-        GROUP BY ended.call_id
+        SELECT ended.call_id, sums.booked, sums.told, sums.best
+        FROM unnest($1::text[]) AS ended(call_id), private.cost_of(ended.call_id) AS sums
     ) AS cost
     WHERE session.id = cost.call_id
 """
@@ -93,10 +94,8 @@ _COUNT = """
             1 AS calls_made,
             (session.status = 'completed')::integer AS calls_successful,
             coalesce(session.duration_ms, 0) AS duration_ms,
-            (
-                SELECT coalesce(sum(booked.micro_usd), 0)::bigint FROM call_costs AS booked
-                WHERE booked.call_id = counted.call_id
-            ) AS cost_micro_usd,
+            (private.cost_of(counted.call_id)).best AS cost_micro_usd,
+            private.api_calls_of(counted.call_id) AS api_calls,
             EXISTS (
                 SELECT FROM scam_detections AS detection
                 WHERE detection.call_session_id = counted.call_id
@@ -106,7 +105,8 @@ _COUNT = """
             counted.calls_successful AS had_successful,
             counted.duration_ms AS had_duration_ms,
             counted.cost_micro_usd AS had_cost_micro_usd,
-            counted.scam_detections AS had_scams
+            counted.scam_detections AS had_scams,
+            counted.api_calls AS had_api_calls
         FROM call_usage AS counted
         JOIN call_sessions AS session ON session.id = counted.call_id
         WHERE counted.call_id = ANY($1::text[])
@@ -116,12 +116,13 @@ _COUNT = """
             calls_successful = amount.calls_successful,
             duration_ms = amount.duration_ms,
             cost_micro_usd = amount.cost_micro_usd,
-            scam_detections = amount.scam_detections
+            scam_detections = amount.scam_detections,
+            api_calls = amount.api_calls
         FROM amount WHERE counted.call_id = amount.call_id
     )
     INSERT INTO usage_metrics AS day (
         user_id, date, calls_made, calls_successful, total_duration_ms,
-        total_cost_micro_usd, total_cost_usd, scam_detections
+        total_cost_micro_usd, total_cost_usd, scam_detections, api_calls
     )
     SELECT
         user_id, date,
@@ -130,7 +131,8 @@ _COUNT = """
         sum(duration_ms - had_duration_ms),
         sum(cost_micro_usd - had_cost_micro_usd),
         sum(cost_micro_usd - had_cost_micro_usd)::numeric / 1000000,
-        sum(scam_detections - had_scams)
+        sum(scam_detections - had_scams),
+        sum(api_calls - had_api_calls)
     FROM amount
     GROUP BY user_id, date
     ORDER BY user_id, date
@@ -141,5 +143,6 @@ _COUNT = """
         total_cost_micro_usd = day.total_cost_micro_usd + excluded.total_cost_micro_usd,
         total_cost_usd =
             (day.total_cost_micro_usd + excluded.total_cost_micro_usd)::numeric / 1000000,
-        scam_detections = coalesce(day.scam_detections, 0) + excluded.scam_detections
+        scam_detections = coalesce(day.scam_detections, 0) + excluded.scam_detections,
+        api_calls = coalesce(day.api_calls, 0) + excluded.api_calls
 """

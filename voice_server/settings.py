@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from voice_server.errors import ConfigurationError
+from voice_server.provider_settings import PREFIX as PREFIX
+from voice_server.provider_settings import ProviderSettings
 
-PREFIX = "VOICE_SERVER_"
+_Part = TypeVar("_Part", bound=BaseSettings)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -48,7 +50,7 @@ class Storage(BaseSettings):
     )
 
 
-class Settings(Storage):
+class Settings(Storage, ProviderSettings):
     """One server's settings. Every field is a variable `VOICE_SERVER_<NAME>`."""
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
@@ -58,19 +60,6 @@ class Settings(Storage):
     )
     models_dir: Path | None = Field(
         None, description="Where the third-party weights lie; default: the user's cache."
-    )
-    twilio_auth_token: SecretStr | None = Field(
-        None,
-        validation_alias="TWILIO_AUTH_TOKEN",
-        description="Checks Twilio's signatures (variable TWILIO_AUTH_TOKEN).",
-    )
-    twilio_account_sid: str = Field(
-        "",
-        validation_alias="TWILIO_ACCOUNT_SID",
-        description="The account that sends SMS (variable TWILIO_ACCOUNT_SID); empty = no SMS.",
-    )
-    twilio_api_url: str = Field(
-        "https://api.twilio.com", description="Where Twilio's REST API is reached."
     )
     insecure_webhooks: bool = Field(
         False, description="Accept unsigned webhooks; development only, loopback only."
@@ -129,8 +118,17 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
 
 def load_storage() -> Storage:
     """Read where things are kept, for commands that take no calls; raises as `load` does."""
+    return _load_part(Storage)
+
+
+def load_providers() -> ProviderSettings:
+    """Read how providers are reached, for commands that take no calls; raises as `load` does."""
+    return _load_part(ProviderSettings)
+
+
+def _load_part(part: type[_Part]) -> _Part:
     try:
-        return Storage(**dict[str, Any]())
+        return part(**dict[str, Any]())
     except ValidationError as error:
         raise ConfigurationError(f"These settings need attention:\n{_explain(error)}") from None
 

@@ -14,14 +14,14 @@ async def rate(pool: Pool, at: datetime, item: str = ITEM) -> int | None:
 
 async def test_the_carriers_list_prices_and_free_local_engines_are_there(pool: Pool) -> None:
     prices = {price.item: (price.micro_usd, price.per) for price in await prices_at(pool, NEW_YEAR)}
-    assert prices == {
+    assert {
         "twilio.voice_inbound.minutes": (8_500, 1),
         "twilio.voice_outbound.minutes": (14_000, 1),
         "twilio.media_stream.minutes": (4_400, 1),
         "local.stt.milliseconds": (0, 1),
         "local.tts.characters": (0, 1),
         "local.llm.turns": (0, 1),
-    }
+    }.items() <= prices.items()
 
 
 async def test_a_new_price_holds_from_its_instant_on(pool: Pool) -> None:

@@ -33,6 +33,7 @@ OURS = {
     "phone_numbers",
     "call_events",
     "call_costs",
+    "call_actual_costs",
     "call_usage",
     "prices",
     "dial_intents",
