@@ -33,10 +33,10 @@ class Proof(msgspec.Struct, frozen=True):
 class Trace(msgspec.Struct, frozen=True):
     """What the detector made of one conversation.
 
-    `steps` has one (turn, words so far, risk) after each committed utterance and `seconds` the
-    time at which each was known; turns count from 1, words are those of all speakers. `score` is the last risk,
-    `highest` the greatest; `severity`, `type` and `tactics` are those at the greatest. The alarm
-    is the first utterance after which the severity is high; None = never.
+    `steps` has one (turn, words so far, risk) after each committed utterance, `seconds` the time
+    at which each was known; turns count from 1, words are those of all speakers. `score` is the
+    last risk, `highest` the greatest; `severity`, `type` and `tactics` are those at the greatest.
+    The alarm is the first utterance after which the severity is high; None = never.
     """
 
     id: str
