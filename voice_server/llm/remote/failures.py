@@ -87,8 +87,9 @@ def _causes(error: Exception) -> set[str]:
     named = {getattr(error, field, None) for field in ("type", "code", "error_code")}
     body = getattr(error, "body", None)
     if isinstance(body, dict):
-        inner = body.get("error") if isinstance(body.get("error"), dict) else body
-        named |= {str(inner.get("type")), str(inner.get("code"))}
+        inner = body.get("error")
+        holder = inner if isinstance(inner, dict) else body
+        named |= {holder.get("type"), holder.get("code")}
     return {str(name) for name in named if name and _IDENTIFIER.fullmatch(str(name))} - {
         "error",
         "none",
