@@ -47,6 +47,20 @@ class PostgresRecordings:
             )
         return bool(kept)
 
+    async def missing(self, limit: int) -> tuple[RecordingRow, ...]:
+        """Recordings of the last two days whose audio could not be fetched, oldest first."""
+        async with self._pool.server() as connection:
+            rows = await connection.fetch(
+                """
+                SELECT id, call_id, status, channels, duration_ms, path, bytes, sha256
+                FROM call_recordings
+                WHERE status = 'failed' AND created_at > now() - interval '2 days'
+                ORDER BY created_at, id LIMIT $1
+                """,
+                limit,
+            )
+        return tuple(RecordingRow(*row) for row in rows)
+
     async def of_call(self, call_id: str) -> tuple[RecordingRow, ...]:
         """The recordings of one call, oldest first."""
         async with self._pool.server() as connection:

@@ -30,6 +30,8 @@ from voice_server.guardian import SmsGuardian
 from voice_server.llm.receptionist import Receptionist
 from voice_server.mirror.local import LocalMirror
 from voice_server.orders.toolbox import OrderToolbox
+from voice_server.outbound import Dialler, OutboundOffice
+from voice_server.outbound.recordings import Recorder
 from voice_server.ports import LanguageModel
 from voice_server.runtime.agents import policy_for
 from voice_server.runtime.driver import Services
@@ -109,6 +111,7 @@ async def open_server(
         shield = ScamShield(ScamModel.load())
         stack.callback(shield.close)
         mirror, metrics = LocalMirror(), Metrics()
+        twilio = _twilio(settings, stack)
         services = Services(
             speech_to_text=engines.speech_to_text,
             voice_activity=engines.voice_activity,
@@ -118,11 +121,16 @@ async def open_server(
             toolbox=OrderToolbox(
                 patience.wrap(db.PostgresOrders(pool)), patience.wrap(PostgresMessages(pool))
             ),
-            guardian=SmsGuardian(_twilio(settings, stack)),
+            guardian=SmsGuardian(twilio),
             mirror=mirror,
         )
         directory = patience.wrap(db.PostgresAgentDirectory(pool))
-        desk = FrontDesk(settings, directory, services, outbox.put, metrics, tariff=tariff)
+        outbound = _outbound(settings, pool, directory, twilio, patience)
+        desk = FrontDesk(
+            settings, directory, services, outbox.put, metrics, tariff=tariff, outbound=outbound
+        )
+        looking_after = asyncio.ensure_future(outbound.run())
+        stack.push_async_callback(_stop, looking_after)
         server = Server(
             settings=settings,
             app=Starlette(routes=[*routes(desk, settings, metrics, lead_s=lead_s)]),
@@ -194,6 +202,31 @@ def _twilio(settings: Settings, stack: AsyncExitStack) -> TwilioRest | None:
     )
     stack.push_async_callback(client.close)
     return client
+
+
+def _outbound(
+    settings: Settings,
+    pool: db.Pool,
+    directory: db.PostgresAgentDirectory,
+    twilio: TwilioRest | None,
+    patience: Patience,
+) -> OutboundOffice:
+    """Looks after calls we placed; places and looks up some only with an account and a URL."""
+    dials = patience.wrap(db.PostgresDials(pool))
+    if twilio is None or not settings.public_url:
+        return OutboundOffice(dials, directory)
+    recordings = patience.wrap(db.PostgresRecordings(pool))
+    return OutboundOffice(
+        dials,
+        directory,
+        Dialler(dials, twilio, settings.public_url),
+        Recorder(recordings, twilio, settings.data_dir),
+    )
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 def _health(server: Server) -> list[Route]:

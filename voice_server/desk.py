@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import secrets
 import time
@@ -11,37 +12,45 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from db.rows import CallRow, SessionBegun, SessionEnded, StatusChanged
+from db.errors import StoreError
+from db.rows import (
+    AnswerDetected,
+    CallRow,
+    CostBooked,
+    SessionBegun,
+    SessionEnded,
+    StatusChanged,
+)
 from voice_server.call import Call, Disposition, EndReason, Outcome, Policy, Rate
 from voice_server.call import events as e
+from voice_server.call.meter import started_minutes
 from voice_server.errors import Refused
+from voice_server.outbound.office import OutboundOffice
 from voice_server.ports import AgentDirectory, CallFacts, CallId, PhoneLine
-from voice_server.runtime.agents import policy_for
+from voice_server.runtime.agents import behaviour, policy_for
 from voice_server.runtime.bookkeeper import Bookkeeper
 from voice_server.runtime.driver import Driver, Services
 from voice_server.runtime.journal import Header, JournalWriter
 from voice_server.settings import Settings
 from voice_server.telemetry import Metrics
-from voice_server.twilio.desk import AfterStream, Dial, HangUp, Ringing, StatusChange
+from voice_server.twilio.desk import (
+    SESSION_STATUS,
+    AfterStream,
+    Dial,
+    HangUp,
+    MachineVerdict,
+    Recorded,
+    Ringing,
+    StatusChange,
+)
 
 log = logging.getLogger(__name__)
 
 _OUTCOMES_KEPT = 10_000  # of ended calls, for the carrier's question what comes next
 _CONNECT_GRACE_S = 15.0  # beyond the life of its token, for a stream that never comes
+_DETECTION_ITEM = "twilio.amd.calls"
+_RECORDING_ITEM = "twilio.recording.minutes"
 _GOODBYE_S = 20.0  # closing words included
-
-# The carrier's word -> the word of `call_sessions.status`.
-_STATUS = {
-    "queued": "initiated",
-    "initiated": "initiated",
-    "ringing": "ringing",
-    "in-progress": "answered",
-    "completed": "completed",
-    "busy": "failed",
-    "no-answer": "failed",
-    "failed": "failed",
-    "canceled": "cancelled",
-}
 
 
 class FrontDesk:
@@ -59,6 +68,7 @@ class FrontDesk:
         metrics: Metrics,
         *,
         tariff: tuple[Rate, ...] = (),
+        outbound: OutboundOffice | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
@@ -67,6 +77,7 @@ class FrontDesk:
         self._rows = rows
         self._metrics = metrics
         self._tariff = tariff
+        self._outbound = outbound
         self._wall_clock = wall_clock
         self._admitted: dict[CallId, tuple[CallFacts, asyncio.TimerHandle]] = {}
         self._live: dict[CallId, Driver] = {}
@@ -93,20 +104,10 @@ class FrontDesk:
     async def admit(self, ringing: Ringing) -> CallId:
         """Take a new call; raises `Refused`."""
         self._check_room()
-        agent = await self._directory.for_number(ringing.called_number)
-        if agent is None:
-            raise Refused("no active agent answers this number", status=404)
+        facts = await (self._placed(ringing) if ringing.call_id else self._incoming(ringing))
         self._check_room()  # others may have come in meanwhile
-        now = self._wall_clock()
-        facts = CallFacts(
-            call_id=f"call-{secrets.token_hex(10)}",
-            agent=agent,
-            carrier_call_id=ringing.carrier_call_id,
-            caller_number=ringing.caller_number,
-            called_number=ringing.called_number,
-            direction=ringing.direction,
-            started_at=int(now * 1000),
-        )
+        outbound = bool(ringing.call_id)
+        agent = facts.agent
         patience = self._settings.token_ttl_s + _CONNECT_GRACE_S
         timer = asyncio.get_running_loop().call_later(patience, self._never_came, facts)
         self._admitted[facts.call_id] = (facts, timer)
@@ -119,8 +120,8 @@ class FrontDesk:
                 user_id=agent.user_id,
                 agent_id=agent.agent_id,
                 carrier_call_id=facts.carrier_call_id,
-                from_number=facts.caller_number,
-                to_number=facts.called_number,
+                from_number=facts.called_number if outbound else facts.caller_number,
+                to_number=facts.caller_number if outbound else facts.called_number,
                 status="ringing",
                 direction=facts.direction,
                 at=facts.started_at,
@@ -128,6 +129,40 @@ class FrontDesk:
         )
         self._metrics.calls_admitted.inc()
         return facts.call_id
+
+    async def _incoming(self, ringing: Ringing) -> CallFacts:
+        agent = await self._directory.for_number(ringing.called_number)
+        if agent is None:
+            raise Refused("no active agent answers this number", status=404)
+        return CallFacts(
+            call_id=f"call-{secrets.token_hex(10)}",
+            agent=agent,
+            carrier_call_id=ringing.carrier_call_id,
+            caller_number=ringing.caller_number,
+            called_number=ringing.called_number,
+            direction=ringing.direction,
+            started_at=int(self._wall_clock() * 1000),
+        )
+
+    async def _placed(self, ringing: Ringing) -> CallFacts:
+        """A call of ours was answered: the caller of its facts is the person we have called."""
+        if self._outbound is None:
+            raise Refused("this server places no calls", status=404)
+        try:
+            arrival = await self._outbound.arrived(ringing.call_id, ringing.carrier_call_id)
+        except StoreError:
+            raise Refused("the database is down", status=503) from None
+        if arrival is None or ringing.call_id in self._admitted or ringing.call_id in self._live:
+            raise Refused("no call is meant by this id, or another one was", status=404)
+        return CallFacts(
+            call_id=ringing.call_id,
+            agent=arrival.agent,
+            carrier_call_id=ringing.carrier_call_id,
+            caller_number=arrival.dial.to_number,
+            called_number=arrival.dial.from_number,
+            direction="outbound",
+            started_at=int(self._wall_clock() * 1000),
+        )
 
     def _check_room(self) -> None:
         if self._draining or self.live >= self._settings.max_calls:
@@ -214,11 +249,14 @@ class FrontDesk:
 
     def status_changed(self, change: StatusChange) -> None:
         """The carrier reports on a call; a final report ends one that still lives."""
-        call_id = self._by_carrier.get(change.carrier_call_id)
-        if call_id is None:
+        call_id = self._by_carrier.get(change.carrier_call_id) or change.call_id
+        if change.call_id and self._outbound is not None:
+            held = call_id in self._live or call_id in self._admitted
+            self._outbound.reported(change, live=held)
+        if not call_id:
             return
         raw = change.status.value
-        self._rows(StatusChanged(call_id, _STATUS[raw], raw, int(self._wall_clock() * 1000)))
+        self._rows(StatusChanged(call_id, SESSION_STATUS[raw], raw, int(self._wall_clock() * 1000)))
         if not change.status.is_final:
             return
         if (driver := self._live.get(call_id)) is not None:
@@ -229,6 +267,41 @@ class FrontDesk:
             status = "cancelled" if raw == "canceled" else "failed"
             outcome = Outcome(Disposition.ABANDONED, EndReason.CARRIER_ENDED)
             self._ended_unheard(facts, status, outcome)
+
+    def machine_detected(self, verdict: MachineVerdict) -> None:
+        """Keep who answered, and leave a machine alone when the agent is told to."""
+        at = int(self._wall_clock() * 1000)
+        call_id = verdict.call_id or self._by_carrier.get(verdict.carrier_call_id, "")
+        if not call_id:
+            return
+        self._rows(AnswerDetected(call_id, verdict.answered_by, verdict.took_ms, at))
+        self._spend(call_id, e.Consumed(_DETECTION_ITEM, 1), verdict.carrier_call_id)
+        driver = self._live.get(call_id)
+        if driver is None or self._outbound is None or not verdict.is_machine:
+            return
+        if behaviour(driver.facts.agent).get("on_machine") == "hang_up":
+            self._outbound.hang_up(verdict)
+
+    def recorded(self, recorded: Recorded) -> None:
+        """Fetch a recording and book its minutes."""
+        call_id = recorded.call_id or self._by_carrier.get(recorded.carrier_call_id, "")
+        if not call_id or recorded.status not in ("completed", "absent"):
+            return
+        if recorded.status == "completed":
+            minutes = started_minutes(recorded.duration_s * 1000)
+            self._spend(call_id, e.Consumed(_RECORDING_ITEM, minutes), recorded.recording_id)
+        if self._outbound is not None:
+            self._outbound.recorded(call_id, recorded)
+
+    def _spend(self, call_id: CallId, consumed: e.Consumed, key: str) -> None:
+        """Book what the carrier bills beside its minutes; `key` makes booking it twice harmless."""
+        rate = next((rate for rate in self._tariff if rate.item == consumed.item), None)
+        cost = 0 if rate is None else -(-consumed.quantity * rate.micro_usd // rate.per)
+        # The call numbers its own bookings from 1; these stand beside them.
+        digest = hashlib.sha256(f"{consumed.item}/{key}".encode()).digest()
+        sequence = (int.from_bytes(digest[:8], "big") >> 2) + (1 << 61)
+        at = int(self._wall_clock() * 1000)
+        self._rows(CostBooked(call_id, sequence, consumed.item, consumed.quantity, cost, at))
 
     def after_stream(self, carrier_call_id: str) -> AfterStream:
         """What comes after the media stream: the transfer that the call asked for, or nothing."""

@@ -7,7 +7,14 @@ import asyncio
 from voice_server.call.events import AudioHeard, Event, MediaStopped
 from voice_server.errors import Refused
 from voice_server.ports import PhoneLine
-from voice_server.twilio.desk import AfterStream, HangUp, Ringing, StatusChange
+from voice_server.twilio.desk import (
+    AfterStream,
+    HangUp,
+    MachineVerdict,
+    Recorded,
+    Ringing,
+    StatusChange,
+)
 
 OUR_NUMBER = "+18005550100"
 
@@ -57,6 +64,8 @@ class FakeDesk:
     def __init__(self) -> None:
         self.ringing: list[Ringing] = []
         self.changes: list[StatusChange] = []
+        self.verdicts: list[MachineVerdict] = []
+        self.recordings: list[Recorded] = []
         self.calls: dict[str, FakeCall] = {}
         self.admitted: dict[str, str] = {}
         self.dialled: list[tuple[str, bool]] = []
@@ -91,6 +100,12 @@ class FakeDesk:
 
     def status_changed(self, change: StatusChange) -> None:
         self.changes.append(change)
+
+    def machine_detected(self, verdict: MachineVerdict) -> None:
+        self.verdicts.append(verdict)
+
+    def recorded(self, recorded: Recorded) -> None:
+        self.recordings.append(recorded)
 
     def after_stream(self, carrier_call_id: str) -> AfterStream:
         if carrier_call_id not in self.admitted.values():

@@ -13,6 +13,10 @@ VOICE_PATH: Final = "/twilio/voice"
 AFTER_PATH: Final = "/twilio/after"
 STATUS_PATH: Final = "/twilio/status"
 MEDIA_PATH: Final = "/twilio/media"
+AMD_PATH: Final = "/twilio/amd"
+RECORDING_PATH: Final = "/twilio/recording"
+
+CALL_FIELD: Final = "call"  # of a webhook's query: our own id of a call that we placed
 
 _DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}
 

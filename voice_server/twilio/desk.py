@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
@@ -21,6 +21,7 @@ class Ringing(msgspec.Struct, frozen=True):
     direction: str  # "inbound" or "outbound"
     status: str  # Twilio's word: "ringing" inbound, "in-progress" outbound
     account: str  # Twilio's AccountSid
+    call_id: CallId = ""  # our own, of a call that we placed
 
 
 class CarrierStatus(StrEnum):
@@ -52,12 +53,52 @@ _LIVE = frozenset(
 )
 
 
+# The carrier's word -> the word of `call_sessions.status`.
+SESSION_STATUS: Final = {
+    "queued": "initiated",
+    "initiated": "initiated",
+    "ringing": "ringing",
+    "in-progress": "answered",
+    "completed": "completed",
+    "busy": "failed",
+    "no-answer": "failed",
+    "failed": "failed",
+    "canceled": "cancelled",
+}
+
+
 class StatusChange(msgspec.Struct, frozen=True):
     """A call moved on, says Twilio. Per call these never go back nor repeat."""
 
     carrier_call_id: str
     status: CarrierStatus
     duration_s: int  # seconds the call lasted; -1 where Twilio did not say
+    call_id: CallId = ""  # our own, of a call that we placed
+
+
+class MachineVerdict(msgspec.Struct, frozen=True):
+    """Twilio has found out whether a person or a machine answered, while the call went on."""
+
+    carrier_call_id: str
+    call_id: CallId
+    answered_by: str  # human, machine_start, machine_end_beep, ..., fax or unknown
+    took_ms: int  # how long it listened
+
+    @property
+    def is_machine(self) -> bool:
+        """Whether nobody listens."""
+        return self.answered_by.startswith("machine") or self.answered_by == "fax"
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """Twilio has a recording ready, or says that there is nothing to be had."""
+
+    carrier_call_id: str
+    call_id: CallId
+    recording_id: str
+    status: str  # completed or absent; others are not final
+    duration_s: int
+    channels: int
 
 
 class HangUp(msgspec.Struct, frozen=True):
@@ -109,6 +150,12 @@ class Desk(Protocol):
 
     def status_changed(self, change: StatusChange) -> None:
         """Twilio reports on a call, perhaps one this process never saw."""
+
+    def machine_detected(self, verdict: MachineVerdict) -> None:
+        """Who answered a call that we placed."""
+
+    def recorded(self, recorded: Recorded) -> None:
+        """A recording of a call is ready, or failed."""
 
     def after_stream(self, carrier_call_id: str) -> AfterStream:
         """What comes after the media stream. May be asked twice; must bound its reconnects."""

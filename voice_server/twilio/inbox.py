@@ -60,7 +60,9 @@ class Inbox:
             fields = {}
         else:
             signed = _form(await _text(request))
-            fields = {name: str(value) for name, value in signed.multi_items()}
+            # The query is signed with the rest of the URL; ours names the call by our own id.
+            fields = dict(request.query_params)
+            fields |= {name: str(value) for name, value in signed.multi_items()}
         if not self._gate.admits_webhook(request.scope, path, signed):
             raise Refused("X-Twilio-Signature: missing or wrong", status=403)
         return _json_fields(signed) if isinstance(signed, str) else fields

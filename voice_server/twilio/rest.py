@@ -9,9 +9,11 @@ either, and the SDK's own asynchronous client ignores its timeout.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Final
 from urllib.parse import quote
 
+import httpx
 import msgspec
 
 from voice_server.call.events import Consumed
@@ -187,6 +189,11 @@ class TwilioRest:
         """The recordings of a call."""
         path = f"Calls/{_path(call_sid)}/Recordings"
         return (await self.http.get(path, RecordingPage)).recordings
+
+    def download_recording(self, recording_sid: str) -> AbstractAsyncContextManager[httpx.Response]:
+        """The open answer with the WAV file, a channel for each side: the called party first."""
+        path = f"Recordings/{_path(recording_sid)}.wav?RequestedChannels=2"
+        return self.http.download(path)
 
     async def delete_recording(self, recording_sid: str) -> None:
         """Remove a recording at the carrier; one that is gone already is fine."""

@@ -9,7 +9,15 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from voice_server.settings import Settings
 from voice_server.telemetry import Metrics
-from voice_server.twilio.address import AFTER_PATH, MEDIA_PATH, STATUS_PATH, VOICE_PATH, Address
+from voice_server.twilio.address import (
+    AFTER_PATH,
+    AMD_PATH,
+    MEDIA_PATH,
+    RECORDING_PATH,
+    STATUS_PATH,
+    VOICE_PATH,
+    Address,
+)
 from voice_server.twilio.desk import Desk
 from voice_server.twilio.inbox import Inbox
 from voice_server.twilio.line import LEAD_S
@@ -28,7 +36,7 @@ def routes(
     lead_s: float = LEAD_S,
     start_limit_s: float = START_LIMIT_S,
 ) -> list[BaseRoute]:
-    """Three webhooks and the media socket, wired to `desk`.
+    """The webhooks and the media socket, wired to `desk`.
 
     `clock` (seconds) ages the media tokens. `lead_s` bounds how much unplayed speech lies at
     Twilio; `math.inf` for a phone that plays faster than real time. A stream has
@@ -48,7 +56,13 @@ def routes(
     )
     hooks = Webhooks(desk, address, tokens, metrics, clock=clock, drop_stream=media.drop)
     inbox = Inbox(gate, metrics)
-    answers = ((VOICE_PATH, hooks.voice), (AFTER_PATH, hooks.after), (STATUS_PATH, hooks.status))
+    answers = (
+        (VOICE_PATH, hooks.voice),
+        (AFTER_PATH, hooks.after),
+        (STATUS_PATH, hooks.status),
+        (AMD_PATH, hooks.machine),
+        (RECORDING_PATH, hooks.recording),
+    )
     return [
         *(
             Route(path, inbox.endpoint(path, answer), methods=["GET", "POST"])

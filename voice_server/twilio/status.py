@@ -47,12 +47,12 @@ class StatusBook:
             status = CarrierStatus(fields.get("CallStatus", ""))
         except ValueError:
             return Stale.UNKNOWN_STATUS
-        sequence = _number(fields.get("SequenceNumber", ""))
+        sequence = number(fields.get("SequenceNumber", ""))
         standing = self._calls.get(carrier_call_id)
         if standing is not None and (stale := _compare(standing, status, sequence)) is not None:
             return stale
         self._remember(carrier_call_id, _Standing(status, sequence))
-        return StatusChange(carrier_call_id, status, _number(fields.get("CallDuration", "")))
+        return StatusChange(carrier_call_id, status, number(fields.get("CallDuration", "")))
 
     def _remember(self, carrier_call_id: str, standing: _Standing) -> None:
         self._calls.pop(carrier_call_id, None)
@@ -74,5 +74,6 @@ def _compare(standing: _Standing, status: CarrierStatus, sequence: int) -> Stale
     return None
 
 
-def _number(text: str) -> int:
+def number(text: str) -> int:
+    """A number of a form, -1 where it is none."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 16 else -1

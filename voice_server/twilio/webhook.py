@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias, assert_never
 from weakref import WeakValueDictionary
 
+import msgspec
 from starlette.responses import Response
 from starlette.types import Scope
 
@@ -16,17 +17,26 @@ from voice_server.errors import Refused, ServiceError
 from voice_server.ports import CallId
 from voice_server.telemetry import Metrics
 from voice_server.twilio import twiml
-from voice_server.twilio.address import AFTER_PATH, MEDIA_PATH, STATUS_PATH, Address
+from voice_server.twilio.address import (
+    AFTER_PATH,
+    CALL_FIELD,
+    MEDIA_PATH,
+    STATUS_PATH,
+    Address,
+)
 from voice_server.twilio.desk import (
     AfterStream,
     CarrierStatus,
     Desk,
     Dial,
     HangUp,
+    MachineVerdict,
     Reconnect,
+    Recorded,
     Ringing,
+    StatusChange,
 )
-from voice_server.twilio.status import Stale, StatusBook
+from voice_server.twilio.status import Stale, StatusBook, number
 from voice_server.twilio.tokens import MediaTokens
 
 ADMIT_LIMIT_S: Final = 10.0  # Twilio gives a webhook about 15 s
@@ -37,6 +47,8 @@ _BUSY: Final = (
 )
 _NOBODY: Final = "We are sorry, nobody could take your call. Please try again later."
 _ANSWERED: Final = frozenset({"completed", "answered"})
+_OUR_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _CALL_SID: Final = re.compile(r"[A-Za-z0-9]{1,64}")
 _STREAM_EVENTS: Final = frozenset({"stream-started", "stream-stopped", "stream-error"})
 _ERROR_CODE: Final = re.compile(r"3[0-9]{4}")
@@ -79,7 +91,7 @@ class Admissions:
 
 
 class Webhooks:
-    """Answers the three webhooks with TwiML, which is all that Twilio understands.
+    """Answers the webhooks with TwiML, which is all that Twilio understands.
 
     `drop_stream` is told the CallSid of a stream that Twilio has left.
     """
@@ -152,7 +164,31 @@ class Webhooks:
                 self._metrics.status_callbacks.labels(change).inc()
             else:
                 self._metrics.status_callbacks.labels("news").inc()
-                self._desk.status_changed(change)
+                self._desk.status_changed(_named(change, fields))
+        return Response(status_code=204)
+
+    async def machine(self, scope: Scope, fields: Fields) -> Response:  # noqa: ARG002
+        """Answering-machine detection has a verdict."""
+        verdict = MachineVerdict(
+            carrier_call_id=_call_sid(fields),
+            call_id=_call_id(fields),
+            answered_by=_word(fields, "AnsweredBy"),
+            took_ms=max(number(fields.get("MachineDetectionDuration", "")), 0),
+        )
+        self._desk.machine_detected(verdict)
+        return Response(status_code=204)
+
+    async def recording(self, scope: Scope, fields: Fields) -> Response:  # noqa: ARG002
+        """A recording is ready, or there will be none."""
+        recorded = Recorded(
+            carrier_call_id=_call_sid(fields),
+            call_id=_call_id(fields),
+            recording_id=_word(fields, "RecordingSid"),
+            status=_word(fields, "RecordingStatus"),
+            duration_s=max(number(fields.get("RecordingDuration", "")), 0),
+            channels=max(number(fields.get("RecordingChannels", "")), 1),
+        )
+        self._desk.recorded(recorded)
         return Response(status_code=204)
 
     def _connect(self, scope: Scope, carrier_call_id: str, call_id: CallId) -> str:
@@ -192,7 +228,26 @@ def parse_ringing(fields: Fields) -> Ringing:
         direction="inbound" if inbound else "outbound",
         status=fields.get("CallStatus", ""),
         account=fields.get("AccountSid", ""),
+        call_id=_call_id(fields),
     )
+
+
+def _named(change: StatusChange, fields: Fields) -> StatusChange:
+    call_id = _call_id(fields)
+    return msgspec.structs.replace(change, call_id=call_id) if call_id else change
+
+
+def _call_id(fields: Fields) -> CallId:
+    """Our own id of a call that we placed, "" for others."""
+    call_id = fields.get(CALL_FIELD, "")
+    return call_id if _OUR_ID.fullmatch(call_id) else ""
+
+
+def _word(fields: Fields, name: str) -> str:
+    word = fields.get(name, "")
+    if not _WORD.fullmatch(word):
+        raise Refused(f"{name}: missing or not a word of Twilio's", status=400)
+    return word
 
 
 def _call_sid(fields: Fields) -> str:
