@@ -8,22 +8,22 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-import db
-from models.weights import WeightsMissing
-from tests.db.server import empty_database, shared_server
-from voice_server.speech.engines import LocalEngines, open_local
-from voice_server.testing.box import Box, open_box
 from voice_server.testing.virtual import VirtualLoop
+
+# Servers and engines are imported by the tests that use them: those of the core start at once.
+if TYPE_CHECKING:
+    from voice_server.speech.engines import LocalEngines
+    from voice_server.testing.box import Box
 
 pytest_plugins = ["pytester"]
 
 T = TypeVar("T")
 Virtual = Callable[[Coroutine[Any, Any, T]], T]
-BoxFactory = Callable[..., AbstractAsyncContextManager[Box]]
+BoxFactory = Callable[..., "AbstractAsyncContextManager[Box]"]
 
 _RUNNER = "_function_scoped_runner"  # pytest-asyncio's, which lives until the test is torn down
 
@@ -37,6 +37,9 @@ def shared_folder() -> Path | None:
 
 @functools.cache
 def _why_no_weights() -> str:
+    from models.weights import WeightsMissing
+    from voice_server.speech.engines import open_local
+
     try:
         open_local(1).close()
     except WeightsMissing as missing:
@@ -46,6 +49,9 @@ def _why_no_weights() -> str:
 
 @functools.cache
 def _why_no_postgres() -> str:
+    import db
+    from tests.db.server import shared_server
+
     try:
         shared_server()
     except db.EmbeddedServerError as error:
@@ -112,6 +118,9 @@ def postgres() -> str:
     `database` of `tests.db.server`.
     """
 
+    import db
+    from tests.db.server import empty_database, shared_server
+
     async def build() -> str:
         url = await empty_database(shared_server().dsn)
         await db.migrate(url)
@@ -128,6 +137,8 @@ def postgres() -> str:
 @pytest.fixture(scope="session")
 def engines() -> Iterator[LocalEngines]:
     """The local engines, loaded once: 1 s and 400 MB."""
+    from voice_server.speech.engines import open_local
+
     opened = open_local(2)
     yield opened
     opened.close()
@@ -136,6 +147,8 @@ def engines() -> Iterator[LocalEngines]:
 @pytest.fixture
 def box(postgres: str, engines: LocalEngines, tmp_path: Path) -> BoxFactory:
     """Opens whole servers on the shared database and engines; see `open_box`."""
+
+    from voice_server.testing.box import open_box
 
     @asynccontextmanager
     async def factory(**settings: Any) -> AsyncIterator[Box]:
