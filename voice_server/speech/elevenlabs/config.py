@@ -88,11 +88,12 @@ def parse_voice(voice_config: str) -> tuple[VoiceConfig, tuple[str, ...]]:
         {"voice_id", "model_id", "language", "settings", "stt", "provider", "voice"}
     )
     settings = given.get("settings")
+    language = reader.language(given)
     voice = VoiceConfig(
         voice_id=reader.text(given, "voice_id") or DEFAULT_VOICE,
         model_id=reader.text(given, "model_id") or DEFAULT_VOICE_MODEL,
         settings=_settings(reader, settings if settings is not None else {}),
-        language=reader.language(given),
+        language=language,
     )
     return voice, tuple(reader.warnings)
 
