@@ -1,0 +1,1 @@
+"""Kills a dialling server between any two steps, and shows that nobody is called twice."""
