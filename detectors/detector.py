@@ -30,6 +30,17 @@ TEXT_LIMIT = 8_000  # characters of a segment that are looked at: ten minutes of
 FINDINGS_LIMIT = 48
 REPORT_UTTERANCES = 3  # how long a report of somebody else's words is taken to go on
 UNKNOWN_TYPE = "other"
+# Half of what is said in English on the phone are words like these, and hardly a tenth of what is
+# said in another language.
+_ENGLISH_WORDS = (
+    "i you he she it we they me him them my your his her its our their this that these those "
+    "the a an is are was were be been am do does did have has had will would can could should "
+    "im youre its thats ill dont cant not no yes and or but if so to of in on at for with from "
+    "about as by what who how when where which there here just up out all some any get got go "
+    "please thank thanks okay ok know need call want"
+)
+ENGLISH = frozenset(_ENGLISH_WORDS.split())
+ENGLISH_SHARE = 0.3
 ROBOCALL = "robocall"
 
 
@@ -61,6 +72,7 @@ class ScamDetector:
         "_best",
         "_carried",
         "_combined",
+        "_english",
         "_findings",
         "_keywords",
         "_last",
@@ -83,7 +95,7 @@ class ScamDetector:
         self._keywords: dict[str, float] = {}  # heard outside phrases
         self._carried: tuple[str, ...] = ()
         self._margin: float | None = None
-        self._report_left = self._words = 0
+        self._report_left = self._words = self._english = 0
         self._last = Assessment(0.0, 0.0, Severity.MINIMAL, -1, "", model_version=model.version)
 
     def feed(self, segments: Sequence[Segment]) -> Assessment:
@@ -113,6 +125,7 @@ class ScamDetector:
                 if detector == "behaviour"
             ),
             caller_words=self._words,
+            english=min(1.0, self._english / (ENGLISH_SHARE * max(1, self._words))),
         )
 
     def _take(self, segment: Segment) -> None:
@@ -127,6 +140,7 @@ class ScamDetector:
     def _hear_caller(self, utterance: Utterance) -> None:
         self._carried = utterance.tail()
         self._words += len(utterance.words)
+        self._english += sum(word.plain in ENGLISH for word in utterance.words)
         if tells_of_a_call(utterance):
             self._report_left = REPORT_UTTERANCES
         reported = self._report_left > 0

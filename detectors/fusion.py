@@ -2,7 +2,8 @@
 
 Every detector hands in points; points times a slope are log odds, and no detector may add
 more than its limit. The limits are chosen so that the classifier alone cannot reach HIGH:
-its thresholds do not transfer to kinds of calls it never saw, those of the phrases do.
+its thresholds do not transfer to kinds of calls it never saw, those of the phrases do. The
+longer a caller talks, the more is said by chance: length takes some of the sum away.
 CRITICAL, which may end a call, needs two independent detectors. Phrases and keywords read the
 same words with the same eyes and count as one.
 """
@@ -37,6 +38,7 @@ class Evidence(msgspec.Struct, frozen=True):
     keyword: float
     behaviour: float
     caller_words: int
+    english: float = 1.0  # how much the words are those of the language the detectors know
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -57,6 +59,7 @@ def fuse(evidence: Evidence, fusion: Fusion, bands: Bands) -> Verdict:
         + min(fusion.pattern_slope * evidence.pattern, fusion.pattern_limit)
         + min(fusion.keyword_slope * evidence.keyword, fusion.keyword_limit)
         + min(fusion.behaviour_slope * evidence.behaviour, fusion.behaviour_limit)
+        - fusion.length_slope * math.log2(max(1.0, evidence.caller_words / fusion.length_words))
     )
     risk = sigmoid(log_odds)
     if independent(speaking) < 2:
@@ -139,8 +142,8 @@ def _begins(severity: Severity, bands: Bands) -> float:
 
 
 def _confidence(risk: float, language: float, evidence: Evidence) -> float:
-    """How far to trust the risk: words heard, agreement, and distance from the fence."""
+    """How far to trust the risk: words heard and known, agreement, distance from the fence."""
     heard = 1 - math.exp(-evidence.caller_words / _WORDS_FOR_CONFIDENCE)
     rules_speak = evidence.pattern > _SPEAKS["pattern"]
     agreement = 1.0 if rules_speak == (language > 0) else _CONTRADICTION
-    return heard * agreement * (0.5 + abs(risk - 0.5))
+    return heard * agreement * evidence.english * (0.5 + abs(risk - 0.5))

@@ -30,7 +30,7 @@ _WARNING = re.compile(
     r"\b(?:(?:never|wont|will not|would not|wouldnt) (?:\w+ ){0,4}"
     r"|(?:dont|do not|should not|shouldnt|no need to) (?:\w+ )?)$"
 )
-_OWNED = re.compile(r"\b(?:my|our) (?:\w+ )?$")
+_OWNED = re.compile(r"\b(?:my|our|her|his|their) (?:\w+ )?$")
 _REPORT = re.compile(
     r"\b(?:(?:someone|somebody|they|he|she|guy|man|woman|lady|caller|scammers?) (?:\w+ ){0,3}"
     r"(?:called|claiming|claimed|saying|said|told|asked|pretending|pretended) "
@@ -38,7 +38,9 @@ _REPORT = re.compile(
     r"(?:calls?|emails?|messages?|texts?|letter|voicemail)\b"
     r"|(?:is|was) (?:it|this|that) (?:\w+ ){0,2}(?:scam|fraud|legit|legitimate|real)\b"
     r"|think (?:it|this|that) (?:is|was|might be|could be|may be) (?:a )?(?:scam|fraud)\b"
-    r"|(?:been|got|was|almost) scammed\b|scam calls?\b|the scammers?\b)"
+    r"|(?:been|got|was|almost) scammed\b|scam calls?\b|the scammers?\b"
+    r"|(?:tele)?phone scams?\b|(?:criminals|fraudsters|scammers|crooks) \w+"
+    r"|(?:those|these) (?:\w+ )?calls\b)"
 )
 _GUARDED = frozenset({Tactic.CREDENTIALS, Tactic.PAYMENT, Tactic.REMOTE_ACCESS, Tactic.SECRECY})
 _COMPILED = tuple(

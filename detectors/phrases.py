@@ -243,7 +243,7 @@ PHRASES: tuple[Phrase, ...] = tuple(
          r"reward card|(?:claim|collect|receive) .. (?:prize|reward|winnings|gift|lottery)"),
         ("fee_before_prize", _T.PAYMENT, "lottery", 0.6,
          r"(?:processing|release|clearance|advance|customs|insurance|handling|activation|"
-         r"registration|upfront|security) (?:fee|fees|deposit|charge)|"
+         r"upfront|security) (?:fee|fees|deposit|charge)|"
          r"pay .. (?:fee|fees|tax|taxes) .. (?:claim|release|receive|prize|before)"),
         ("parcel_held", _T.ALARM, "delivery", 0.5,
          r"(?:package|parcel|shipment) .. (?:seized|customs|intercepted|illegal|drugs|confiscated|"
@@ -254,7 +254,10 @@ PHRASES: tuple[Phrase, ...] = tuple(
         ("relative_in_trouble", _T.ALARM, "family_emergency", 0.6,
          r"(?:grandma|grandpa|grandmother|grandfather|grandson|granddaughter|nana|nephew|son|"
          r"daughter) .. (?:accident|jail|arrested|trouble|bail|lawyer|police)|"
-         r"(?:in|need|in an) .. (?:jail|bail)|bail (?:money|bond)|post bail"),
+         r"(?:im|i am|i was put|hes|he is|shes|she is) .. in jail|"
+         r"(?:need|needs|make) (?:\w+ )?bail|bail (?:money|bond)|post bail"),
+        ("registration_fee", _T.PAYMENT, "job", 0.3,
+         r"(?:registration|training|starter kit) fees?"),
         ("lucrative_job", _T.LURE, "job", 0.45,
          r"work from home|part time job|(?:earn|earning|make|making) .. (?:a|per|each|every) "
          r"(?:day|week|month|hour)|easy money|quick money"),
@@ -267,7 +270,7 @@ PHRASES: tuple[Phrase, ...] = tuple(
          r"(?:buy|purchase|scratch|pick up|need you to get|pay (?:with|in|by|using|through)|"
          r"payment (?:with|in|by|through)) .. (?:gift|google play|itunes|steam|prepaid|ebay|"
          r"target|vanilla|apple) (?:gift )?cards?|"
-         r"scratch .. (?:card|back|off|code)|(?:numbers?|code|codes) .. back of the cards?"),
+         r"scratch .. (?:card|silver|off the|code)|(?:numbers?|code|codes) .. back of the cards?"),
         ("gift_card", _T.PAYMENT, "", 0.45,
          r"gift cards?|(?:google play|itunes|steam|prepaid debit) cards?|money ?pak|green ?dot"),
         ("crypto", _T.PAYMENT, "investment", 0.55,

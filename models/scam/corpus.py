@@ -24,7 +24,10 @@ LICENCES = {
     "taskmaster4": "CC BY 4.0",
     "botbots": "MIT",
     "sgd": "CC BY-SA 4.0",
+    "ours": "MIT (this project)",
 }
+OURS = "ours"  # the dialogues written for this project
+DIALOGUES = Path(__file__).parent / "data"
 UTTERANCE_WORDS = 12  # what a recogniser commits at once: 4 to 6 s of speech
 _OURS = frozenset({"agent", "callee"})
 
@@ -44,6 +47,14 @@ class Conversation(msgspec.Struct, frozen=True):
     label: str
     cluster: str
     turns: tuple[Turn, ...]
+    topic: str | None = None
+    scam_type: str | None = None
+    tactics: tuple[str, ...] = ()
+
+    @property
+    def origin(self) -> str:
+        """What can be left out of training as a whole: a source, or a topic of our own."""
+        return f"{OURS}/{self.topic}" if self.source == OURS else self.source
 
     @property
     def is_scam(self) -> bool:
@@ -65,6 +76,11 @@ def read_conversations(path: Path) -> list[Conversation]:
     decoder = msgspec.json.Decoder(Conversation)
     with path.open("rb") as lines:
         return [decoder.decode(line) for line in lines if line.strip()]
+
+
+def read_dialogues(folder: Path = DIALOGUES) -> list[Conversation]:
+    """Read the dialogues written for this project, in the order of their files' names."""
+    return [talk for path in sorted(folder.glob("*.jsonl")) for talk in read_conversations(path)]
 
 
 def trainable(conversations: Sequence[Conversation]) -> list[Conversation]:

@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 from models.scam.corpus import View
 from models.scam.features import DIMENSION, features
 
-DAMPING = 60.0  # in squared idf units: about the energy of two or three words
-RIDGE = 2e-5
-STEPS = 120
+DAMPING = 1000.0  # in squared idf units: about the energy of twenty words
+RIDGE = 9e-6
+STEPS = 250
+# Our twins share topic, opening and style, so that they teach what a scam is rather than where a
+# text comes from: they weigh more. Captions of call-backs to false support desks sound like any
+# desk, and teach that honest desks are scams: they weigh less.
+FACTORS = {"ours": 5.0, "youtube_scambait": 0.5}
 # Prefixes taught, in words, with their weight: early decisions matter, tiny texts say little.
 PREFIXES = ((10, 0.25), (22, 0.6), (45, 0.9), (90, 1.0), (1 << 30, 1.0))
 DROPPED_WORDS = 0.08  # share of words left out of the examples, as recognisers do
@@ -127,7 +131,10 @@ def _drop(words: tuple[str, ...], rng: np.random.Generator) -> list[str]:
 
 
 def _view_weights(views: Sequence[View]) -> list[float]:
-    """Every cluster of a source weighs the same, every source as the root of its clusters."""
+    """Every cluster of a source weighs the same, every source as the root of its clusters.
+
+    `FACTORS` comes on top.
+    """
     members: dict[tuple[str, str, bool], int] = {}
     for view in views:
         key = (view.source, view.cluster, view.scam)
@@ -136,7 +143,9 @@ def _view_weights(views: Sequence[View]) -> list[float]:
     for source, _, scam in members:
         clusters[source, scam] = clusters.get((source, scam), 0) + 1
     return [
-        1 / members[view.source, view.cluster, view.scam] / clusters[view.source, view.scam] ** 0.5
+        FACTORS.get(view.source, 1.0)
+        / members[view.source, view.cluster, view.scam]
+        / clusters[view.source, view.scam] ** 0.5
         for view in views
     ]
 

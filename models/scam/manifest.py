@@ -45,6 +45,8 @@ class Fusion(msgspec.Struct, frozen=True):
     keyword_limit: float
     behaviour_slope: float
     behaviour_limit: float
+    length_slope: float  # what each doubling of the caller's words past `length_words` takes away
+    length_words: int
 
 
 class Bands(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from models.scam.corpus import LICENCES, Conversation, trainable, views
 from models.scam.features import DIMENSION, VERSION
@@ -11,19 +11,25 @@ from models.scam.fit import Weights, fit
 from models.scam.manifest import MODEL_FILE, Manifest, Source
 from models.scam.operating_points import BANDS, FUSION
 
-NAME = "scam-linear"
-RELEASE = "1.0"
+NAME = "scam-twins"
+RELEASE = "2.0"
 Progress = Callable[[float], None]
 
 
 def train(
-    conversations: Sequence[Conversation], *, seed: int, progress: Progress, left_out: str = ""
+    conversations: Sequence[Conversation],
+    *,
+    seed: int,
+    progress: Progress,
+    left_out: Collection[str] = (),
 ) -> Weights:
-    """Fit on what the licences allow, without the source `left_out`.
+    """Fit on what the licences allow, without the origins `left_out`.
+
+    An origin is a source, or "ours/" and a topic of the dialogues written for this project.
 
     Raises `ValueError` when that leaves no scam or no benign conversation.
     """
-    taught = [talk for talk in trainable(conversations) if talk.source != left_out]
+    taught = [talk for talk in trainable(conversations) if talk.origin not in left_out]
     if {talk.is_scam for talk in taught} != {True, False}:
         raise ValueError("training needs scam and benign conversations of allowed sources")
     return fit([view for talk in taught for view in views(talk)], seed=seed, progress=progress)

@@ -118,16 +118,7 @@ def test_the_noise_is_as_loud_as_it_says(rate: float) -> None:
 # Talk about scams
 
 
-NEWS = "news podcast"
-NEWS_LIMIT = pytest.mark.xfail(
-    reason="a voice that reads out how scams go, with no word of reporting, sounds like one"
-)
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=NEWS_LIMIT if name == NEWS else ()) for name in ABOUT_SCAMS],
-)
+@pytest.mark.parametrize("name", ABOUT_SCAMS)
 def test_talk_about_scams_raises_no_alarm(model: ScamModel, name: str) -> None:
     assert worst(model, ABOUT_SCAMS[name]).rank < Severity.HIGH.rank
 
@@ -165,7 +156,6 @@ def test_an_honest_call_in_another_language_stays_quiet(model: ScamModel, langua
     assert worst(model, LANGUAGES[language] * 3).rank <= Severity.LOW.rank
 
 
-@pytest.mark.xfail(reason="confidence counts words, known to the model or not")
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_little_confidence_is_claimed_in_another_language(model: ScamModel, language: str) -> None:
     english = hear(model, BOOKING)[-1].confidence

@@ -34,6 +34,7 @@ SCAMMING = [
     ("appear before a magistrate judge", "federal_crime"),
     ("seized by Customs and Border Protection", "contraband"),
     ("you owe money to the I.R.S. in back taxes", "tax_debt"),
+    ("there is only a small registration fee", "registration_fee"),
     ("This is the Internal Revenue Service", "tax_office"),
     ("my badge number is 4471", "badge_number"),
     ("this is officer Smith speaking", "claims_officer"),

@@ -59,7 +59,21 @@ def test_case_and_punctuation_change_no_feature(words: list[str]) -> None:
 
 def test_what_tells_corpora_apart_is_left_out() -> None:
     text = "hello this is harper valley national bank press 1 for 20 dollars uh please"
-    assert content_words(text.split()) == ["this", "is", "bank", "for", "please"]
+    kept = "this is bank press 0 for 0 dollars please"
+    assert content_words(text.split()) == kept.split()
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("7 seconds", "0 seconds"),
+        ("555 1234", "000 000"),
+        ("2 thousand pounds", "0 000 dollars"),
+        ("50 quid", "0 dollars"),
+    ],
+)
+def test_numbers_count_by_their_size_alone(text: str, kept: str) -> None:
+    assert content_words(text.split()) == kept.split()
 
 
 @given(st.lists(st.text(max_size=20), max_size=30))
@@ -67,9 +81,9 @@ def test_features_lie_in_range_and_grow_with_the_words_alone(words: list[str]) -
     found = features(words)
     assert found.dtype == np.int64
     assert all(0 <= feature < DIMENSION for feature in found.tolist())
-    assert len(found) <= sum(2 + 3 * (len(word) + 2) for word in words)
+    assert len(found) <= 2 * len(words)
 
 
 def test_features_are_the_same_in_every_process() -> None:
     # pinned: other hashes would make the shipped weights meaningless
-    assert features(["warrant"])[:3].tolist() == [25735, 88037, 2238]
+    assert features(["warrant"]).tolist() == [25735, 88037]
