@@ -10,7 +10,7 @@ from voice_server.call.events import Expectation
 from voice_server.call.turns import FRAME_MS, Edge, VoiceGate, patience_ms
 
 RELEASE_MS = 240
-SILENT, HUM, VOICE = 0, 10, 60
+SILENT, FAINT, HUM, VOICE = 0, 9, 10, 60
 
 
 class Ear:
@@ -109,7 +109,9 @@ def test_a_pause_of_the_release_closes_and_remembers_the_last_voice():
         (35, VOICE, True),
         (35, SILENT, False),
         (49, SILENT, False),
-        (50, SILENT, True),  # a voice too soft to be loud
+        (50, SILENT, False),  # the score speaks of the frames before
+        (49, FAINT, False),
+        (50, FAINT, True),  # a voice too soft to be loud
     ],
 )
 def test_an_open_gate_stays_open_for(score: int | None, loudness: int, *, stays: bool):

@@ -10,6 +10,8 @@ from voice_server.call.events import Expectation
 FRAME_MS = 20
 
 _QUIET_LEVEL = 7  # loudness below this is never speech on a phone line
+_FAINT_LEVEL = 3  # the tail of a word may be as soft as this
+_FAINT_FACTOR = 1.3
 _FLOOR_FACTOR = 2.5  # speech stands out from the line's own noise by this
 _FLOOR_CEILING = 24.0  # a louder "noise floor" is a voice that never paused
 _FLOOR_RISE = 0.004  # per frame: a new hum is learnt within some seconds
@@ -69,7 +71,8 @@ class VoiceGate:
         self._floor = min(_FLOOR_CEILING, self._floor + (loudness - self._floor) * drift)
         known = now - self._score_at < _SCORE_LIFE_MS
         if self.open:
-            return self._while_open(loud, known, now)
+            faint = loudness >= _FAINT_LEVEL and loudness > self._floor * _FAINT_FACTOR
+            return self._while_open(loud, faint, known, now)
         if not loud or (known and self._score < _STILL_SPEECH and self._loud_ms >= _ATTACK_MS):
             # a long loud noise that the model does not take for a voice keeps waiting
             self._loud_ms = self._loud_ms if loud else 0
@@ -83,9 +86,10 @@ class VoiceGate:
         self._loud_ms = 0
         return Edge.OPENED
 
-    def _while_open(self, loud: bool, known: bool, now: int) -> Edge | None:
+    def _while_open(self, loud: bool, faint: bool, known: bool, now: int) -> Edge | None:
         voiced = self._score >= _STILL_SPEECH if known else loud
-        if voiced and (loud or self._score >= _SURE_SPEECH):
+        # the score lags: on a frame of plain silence it still speaks of the one before
+        if voiced and (loud or (faint and self._score >= _SURE_SPEECH)):
             self.last_voice_at = now
             return None
         if now - self.last_voice_at < self._release_ms:

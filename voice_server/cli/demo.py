@@ -16,11 +16,10 @@ from voice_server.cli.call import print_result
 from voice_server.cli.models import pull_missing
 from voice_server.cli.screen import CallScreen
 from voice_server.cli.serve import new_loop, serve
-from voice_server.errors import ConfigurationError
+from voice_server.errors import VoiceServerError
 from voice_server.telemetry import configure_logging
 from voice_server.testing.box import Box, CallResult, open_box
 from voice_server.testing.caller import caller_for
-from voice_server.testing.script import ScriptError
 from voice_server.testing.virtual import VirtualLoop, hold_time
 
 
@@ -44,7 +43,7 @@ def command(recordings: tuple[Path, ...], fast: bool, keep: bool, port: int) -> 
             runner.run(_demo(recordings, storage))
         if keep:
             _keep_serving(storage, port)
-    except (ConfigurationError, WeightsMissing, ScriptError, db.StoreError) as error:
+    except (VoiceServerError, WeightsMissing, db.StoreError) as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Protocol, TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never
 
 import msgspec
 
@@ -20,38 +20,18 @@ from voice_server.call.outcome import FAILED
 from voice_server.errors import ServiceError
 from voice_server.ports import (
     CallFacts,
-    Guardian,
-    LanguageModel,
     PhoneLine,
     ReplyRequest,
-    RiskScorer,
-    SpeechToText,
-    StateMirror,
-    TextToSpeech,
-    Toolbox,
     Transcriber,
-    VoiceActivity,
 )
 from voice_server.runtime.bookkeeper import Bookkeeper
+from voice_server.runtime.services import CallLog, Services
 
 log = logging.getLogger(__name__)
 
 _EARLY_FRAMES = 100  # 2 s of audio kept while the transcriber opens
 _LATE_WORK_S = 10.0  # tools and detections may finish for so long after the call
 _CANCEL_S = 1.0  # what does not end by itself when cancelled is left behind
-
-
-class Services(msgspec.Struct, frozen=True):
-    """The collaborators of a call, chosen for it beforehand."""
-
-    speech_to_text: SpeechToText
-    voice_activity: VoiceActivity
-    language_model: LanguageModel
-    text_to_speech: TextToSpeech
-    risk: RiskScorer
-    toolbox: Toolbox
-    guardian: Guardian
-    mirror: StateMirror
 
 
 _REFUSED = (
@@ -61,18 +41,6 @@ _REFUSED = (
 
 # Called only once its task runs: a task cancelled before that leaves no coroutine behind.
 _Effect: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
-
-
-class CallLog(Protocol):
-    """Takes note of everything that happens to a call; `JournalWriter` is one."""
-
-    @property
-    def name(self) -> str:
-        """Where the log can be found, "" if nowhere."""
-
-    def append(self, now: int, event: e.Event, commands: Sequence[c.Command]) -> None: ...
-
-    def close(self) -> None: ...
 
 
 _SERVICE_DOWN = '{"error": {"problem": "the service is down", "fix": "try again later"}}'

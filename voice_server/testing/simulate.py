@@ -26,7 +26,8 @@ from voice_server.guardian import SmsGuardian
 from voice_server.llm.receptionist import Receptionist
 from voice_server.ports import CallFacts, LanguageModel
 from voice_server.runtime.bookkeeper import Bookkeeper
-from voice_server.runtime.driver import Driver, Services
+from voice_server.runtime.driver import Driver
+from voice_server.runtime.services import Services
 from voice_server.runtime.journal import Entry, Journal
 from voice_server.runtime.replay import ReplayedCall, Witness
 from voice_server.shield import ScamShield
