@@ -12,6 +12,7 @@ from detectors.assessment import Assessment, Finding, Prediction, Segment, Sever
 from detectors.behaviour import Timeline
 from detectors.classifier import Classifier, Memory
 from detectors.fusion import Band, Evidence, fuse, language_log_odds, sigmoid
+from detectors.kinds import scam_type, tactics
 from detectors.patterns import (
     Match,
     Utterance,
@@ -29,7 +30,6 @@ from models.scam.manifest import FOLDER, Manifest, read_manifest, read_model
 TEXT_LIMIT = 8_000  # characters of a segment that are looked at: ten minutes of speech
 FINDINGS_LIMIT = 48
 REPORT_UTTERANCES = 3  # how long a report of somebody else's words is taken to go on
-UNKNOWN_TYPE = "other"
 # Half of what is said in English on the phone are words like these, and hardly a tenth of what is
 # said in another language.
 _ENGLISH_WORDS = (
@@ -41,7 +41,6 @@ _ENGLISH_WORDS = (
 )
 ENGLISH = frozenset(_ENGLISH_WORDS.split())
 ENGLISH_SHARE = 0.3
-ROBOCALL = "robocall"
 
 
 class ScamModel:
@@ -151,8 +150,8 @@ class ScamDetector:
         self._hear_keywords(utterance, matches, counted=not reported)
         if matches:
             self._combine(utterance)
-        tactics = frozenset(match.phrase.tactic for match in matches)
-        for finding in self._timeline.caller_spoke(utterance, tactics):
+        pressing = frozenset(match.phrase.tactic for match in matches)
+        for finding in self._timeline.caller_spoke(utterance, pressing):
             self._remember(finding)
         self._read(utterance)
 
@@ -215,6 +214,7 @@ class ScamDetector:
             severity=severity,
             through=through,
             scam_type=self._scam_type() if severity is not Severity.MINIMAL else "",
+            tactics=self._used_tactics() if severity is not Severity.MINIMAL else (),
             detectors=verdict.detectors,
             findings=self._strongest(),
             predictions=self._predictions(verdict.risk),
@@ -222,12 +222,15 @@ class ScamDetector:
         )
 
     def _scam_type(self) -> str:
-        """Return the kind of scam most points were given for; a topic beats the medium."""
         totals: dict[str, float] = {}
         for phrase, weight in self._best.values():
             if phrase.scam_type:
                 totals[phrase.scam_type] = totals.get(phrase.scam_type, 0.0) + points(weight)
-        return max(totals, key=lambda kind: (kind != ROBOCALL, totals[kind]), default=UNKNOWN_TYPE)
+        return scam_type(totals)
+
+    def _used_tactics(self) -> tuple[str, ...]:
+        behaviour = [name for detector, name in self._findings if detector == "behaviour"]
+        return tactics(self._best.values(), behaviour)
 
     def _strongest(self) -> tuple[Finding, ...]:
         """Return the evidence so far, the strongest pieces when there is too much, in order."""

@@ -28,6 +28,7 @@ class Tactic(StrEnum):
     ALARM = "alarm"
     LURE = "lure"
     ROBOCALL = "robocall"
+    RECIPROCITY = "reciprocity"
 
 
 class Phrase(msgspec.Struct, frozen=True, array_like=True):
@@ -154,7 +155,8 @@ PHRASES: tuple[Phrase, ...] = tuple(
          r"details|identity|info)"),
         # technical support
         ("computer_infected", _T.ALARM, "tech_support", 0.55,
-         r"(?:your|the|this) .. (?:computer|device|pc|laptop|windows|network|ip address) .. "
+         r"(?:your|the|this) (?:\w+ ){0,2}"
+         r"(?:computer|device|pc|laptop|windows|network|ip address) .. "
          r"(?:virus|viruses|infected|infection|malware|hacked|hackers|trojan|compromised|errors|"
          r"at risk|corrupted|infiltrated)|(?:virus|viruses|malware|hackers|errors|trojan) .. "
          r"your (?:computer|device|pc|system|network)"),
@@ -296,6 +298,10 @@ PHRASES: tuple[Phrase, ...] = tuple(
         ("stay_on_line", _T.ISOLATION, "", 0.2,
          r"(?:stay|keep|remain|be) .. on the (?:line|phone|call)|stay with me on"),
         # pressure
+        ("favour_done", _T.RECIPROCITY, "", 0.15,
+         r"as a (?:favou?r|courtesy|gesture|thank you)|doing you a favou?r|only trying to help|"
+         r"after (?:all|everything) (?:i|we)(?:ve)? (?:\w+ )?(?:done|did)|"
+         r"(?:i|we|ill|well)(?:ve)? (?:waived?|knock(?:ed)?) .. (?:fee|fees|off)"),
         ("must_act", _T.URGENCY, "", 0.5,
          r"(?:immediate|urgent|prompt) (?:action|attention|response|payment|assistance)|"
          r"(?:failure|fail|failing) to (?:respond|comply|pay|act|do)|"

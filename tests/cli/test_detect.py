@@ -68,7 +68,7 @@ def test_json_has_one_object_a_line_with_a_step_for_every_utterance(corpus: Path
     assert robo["severity"] == "critical"
     assert robo["alarm_turn"] in (1, 2)
     assert robo["alarm_seconds"] == robo["alarm_words"] / 2.5
-    assert robo["type"] == "government"
+    assert robo["type"] == "government_tax"
     assert robo["steps"][-1][:2] == [3, sum(len(text.split()) for text in ROBOCALL)]
     assert robo["steps"][-1][2] == robo["score"]
     assert isinstance(robo["tactics"], list)

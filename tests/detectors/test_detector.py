@@ -44,7 +44,7 @@ def test_a_robocall_is_critical_with_evidence_a_person_can_check(model: ScamMode
     segments = conversation(*ROBOCALL)
     view = ScamDetector(model).feed(segments)
     assert view.severity is Severity.CRITICAL
-    assert view.scam_type == "government"
+    assert view.scam_type == "government_tax"
     assert {"pattern", "classifier"} <= set(view.detectors)
     assert view.through == 2
     assert {"ssn_suspended", "press_to_act", "arrest_warrant"} <= {f.name for f in view.findings}

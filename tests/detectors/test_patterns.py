@@ -35,6 +35,7 @@ SCAMMING = [
     ("seized by Customs and Border Protection", "contraband"),
     ("you owe money to the I.R.S. in back taxes", "tax_debt"),
     ("there is only a small registration fee", "registration_fee"),
+    ("I'm doing you a favour here", "favour_done"),
     ("This is the Internal Revenue Service", "tax_office"),
     ("my badge number is 4471", "badge_number"),
     ("this is officer Smith speaking", "claims_officer"),

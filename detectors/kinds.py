@@ -1,0 +1,115 @@
+"""What a scam is called and how it works on its victim, told from the phrases that were heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import assert_never
+
+from detectors.phrases import Phrase, Tactic
+
+OTHER = "other"
+ROBOCALL = "robocall"
+# Kinds of the phrase table that are known to the outside by another name.
+_KINDS = {
+    "impersonation": "bank_impersonation",
+    "government": "government_tax",
+    "warranty": ROBOCALL,
+    "loan": ROBOCALL,
+    "health": ROBOCALL,
+    "utility": OTHER,
+}
+_CODES = frozenset({"one_time_code", "code_just_sent"})
+_CARDS = frozenset({"gift_card_payment", "gift_card"})
+_BEHAVIOUR = {
+    "refuses_callback": "isolation",
+    "evades_identity": "authority",
+    "repeated_pressure": "urgency",
+}
+_LEAST = 0.1  # a phrase that its context made harmless shows no tactic
+
+TYPES = frozenset(
+    {
+        "bank_impersonation",
+        "tech_support",
+        "refund",
+        "delivery",
+        "investment",
+        "job",
+        "lottery",
+        "family_emergency",
+        "government_tax",
+        ROBOCALL,
+        OTHER,
+    }
+)
+TACTICS = frozenset(
+    {
+        "urgency",
+        "authority",
+        "secrecy",
+        "gift_card",
+        "crypto",
+        "wire",
+        "remote_access",
+        "credential_request",
+        "one_time_code",
+        "isolation",
+        "threat",
+        "reciprocity",
+    }
+)
+
+
+def scam_type(points: Mapping[str, float]) -> str:
+    """Name the kind most points were given for, one of `TYPES`; a topic beats the medium.
+
+    `points` are by kind of the phrase table.
+    """
+    totals: dict[str, float] = {}
+    for kind, value in points.items():
+        name = _KINDS.get(kind, kind)
+        totals[name] = totals.get(name, 0.0) + value
+    return max(totals, key=lambda name: (name != ROBOCALL, totals[name]), default=OTHER)
+
+
+def tactics(phrases: Iterable[tuple[Phrase, float]], behaviour: Iterable[str]) -> tuple[str, ...]:
+    """Name the tactics of phrases with their weights and of indicators, strongest first."""
+    strength: dict[str, float] = {}
+    for phrase, weight in phrases:
+        name = _tactic(phrase)
+        if name and weight >= _LEAST:
+            strength[name] = max(strength.get(name, 0.0), weight)
+    for indicator in behaviour:
+        if indicator in _BEHAVIOUR:
+            strength.setdefault(_BEHAVIOUR[indicator], _LEAST)
+    return tuple(sorted(strength, key=lambda name: (-strength[name], name)))
+
+
+def _tactic(phrase: Phrase) -> str:
+    match phrase.tactic:
+        case Tactic.PAYMENT:
+            return _payment(phrase.name)
+        case Tactic.CREDENTIALS:
+            return "one_time_code" if phrase.name in _CODES else "credential_request"
+        case Tactic.ALARM:
+            return "urgency"
+        case Tactic.LURE | Tactic.ROBOCALL:
+            return ""
+        case (
+            Tactic.AUTHORITY
+            | Tactic.THREAT
+            | Tactic.URGENCY
+            | Tactic.SECRECY
+            | Tactic.ISOLATION
+            | Tactic.REMOTE_ACCESS
+            | Tactic.RECIPROCITY
+        ):
+            return phrase.tactic.value
+        case _:
+            assert_never(phrase.tactic)
+
+
+def _payment(name: str) -> str:
+    if name in _CARDS:
+        return "gift_card"
+    return "crypto" if name == "crypto" else "wire"
