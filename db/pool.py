@@ -148,7 +148,7 @@ async def open_pool(
     try:
         raw = await asyncpg.create_pool(
             dsn,
-            min_size=1,
+            min_size=0,  # a floor is restored with a traceback per try while the server is down
             max_size=size,
             statement_cache_size=cache,
             command_timeout=command_timeout_s,

@@ -15,7 +15,8 @@ from voice_server.call import events as e
 from voice_server.call.live import LiveState
 from voice_server.ports import CallFacts, ReplyRequest
 from voice_server.runtime.bookkeeper import Bookkeeper
-from voice_server.runtime.driver import Driver, Services
+from voice_server.runtime.driver import Driver
+from voice_server.runtime.services import Services
 
 AGENT = AgentRow("agent-1", "tenant-1", "Acme", "Ann", "active", "+12025550100", "", "", "", "")
 FACTS = CallFacts(
