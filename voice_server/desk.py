@@ -29,8 +29,9 @@ from voice_server.outbound.office import OutboundOffice
 from voice_server.ports import AgentDirectory, CallFacts, CallId, PhoneLine
 from voice_server.runtime.agents import behaviour, policy_for
 from voice_server.runtime.bookkeeper import Bookkeeper
-from voice_server.runtime.driver import Driver, Services
+from voice_server.runtime.driver import Driver
 from voice_server.runtime.journal import Header, JournalWriter
+from voice_server.runtime.services import Services
 from voice_server.settings import Settings
 from voice_server.telemetry import Metrics
 from voice_server.twilio.desk import (
