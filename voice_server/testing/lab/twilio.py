@@ -26,7 +26,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route as HttpRoute
 
@@ -177,6 +177,8 @@ class TwilioLab:
                 return response if is_well(fate) else await spoiled(fate, request)
             except ApiProblem as problem:
                 return problem.response()
+            except ClientDisconnect:
+                return Response()  # nobody is there to read it
             finally:
                 self._requests -= 1
 
