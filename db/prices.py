@@ -18,7 +18,7 @@ _LARGEST: Final = 10**12  # a million dollars; and a terabyte, should anything b
 
 
 class PriceRow(msgspec.Struct, frozen=True):
-    """`micro_usd` for each started `per` units of `item`."""
+    """`micro_usd` for `per` units of `item`; a part costs its share, up to a micro-dollar."""
 
     item: str
     micro_usd: int

@@ -47,28 +47,34 @@ class ProviderSettings(BaseSettings):
     elevenlabs_api_key: SecretStr | None = Field(
         None,
         validation_alias="ELEVENLABS_API_KEY",
-        description="The server's own key of ElevenLabs; empty = local speech.",
+        description="The server's own key of ElevenLabs "
+        "(variable ELEVENLABS_API_KEY); empty = local speech.",
     )
     openai_api_key: SecretStr | None = Field(
-        None, validation_alias="OPENAI_API_KEY", description="The server's own key of OpenAI."
+        None,
+        validation_alias="OPENAI_API_KEY",
+        description="The server's own key of OpenAI (variable OPENAI_API_KEY).",
     )
     anthropic_api_key: SecretStr | None = Field(
         None,
         validation_alias="ANTHROPIC_API_KEY",
-        description="The server's own key of Anthropic.",
+        description="The server's own key of Anthropic (variable ANTHROPIC_API_KEY).",
     )
     google_api_key: SecretStr | None = Field(
         None,
         validation_alias="GEMINI_API_KEY",
-        description="The server's own key of Google's Gemini.",
+        description="The server's own key of Google's Gemini (variable GEMINI_API_KEY).",
     )
     grok_api_key: SecretStr | None = Field(
-        None, validation_alias="XAI_API_KEY", description="The server's own key of xAI's Grok."
+        None,
+        validation_alias="XAI_API_KEY",
+        description="The server's own key of xAI's Grok (variable XAI_API_KEY).",
     )
     serpapi_api_key: SecretStr | None = Field(
         None,
         validation_alias="SERPAPI_API_KEY",
-        description="The server's own key of SerpApi; empty = no web search.",
+        description="The server's own key of SerpApi "
+        "(variable SERPAPI_API_KEY); empty = no web search.",
     )
     twilio_api_url: str = Field(
         "https://api.twilio.com",

@@ -8,17 +8,13 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import click
 
-from db import EmbeddedPostgres, StoreError
 from db.binaries import wheel_programs
 from db.migrate import MigrationStatus, State, migrate, status
-from voice_server.errors import ConfigurationError
-from voice_server.settings import Storage, load_storage
+from voice_server.cli.database import database, failures_explained
 
 _REMEDIES = {
     State.PENDING: "run `voice-server db migrate`",
@@ -35,7 +31,7 @@ def command() -> None:
 @command.command(name="migrate")
 def migrate_command() -> None:
     """Bring the schema up to date. Safe to repeat, and to run on many machines at once."""
-    with _failures_explained(), _database() as (dsn, where):
+    with failures_explained(), database() as (dsn, where):
         applied = asyncio.run(migrate(dsn))
         for migration in applied:
             click.echo(f"applied {migration.number:04} {migration.name}")
@@ -46,7 +42,7 @@ def migrate_command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status_command(as_json: bool) -> None:
     """Tell which migrations the database has. Changes nothing."""
-    with _failures_explained(), _database() as (dsn, where):
+    with failures_explained(), database() as (dsn, where):
         rows = asyncio.run(status(dsn))
     if as_json:
         click.echo(json.dumps(_summary(rows, where)))
@@ -62,7 +58,7 @@ def status_command(as_json: bool) -> None:
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def shell_command(arguments: tuple[str, ...]) -> None:
     """Open psql on the database. ARGUMENTS go to psql, e.g. -c "SELECT 1"."""
-    with _failures_explained(), _database() as (dsn, _):
+    with failures_explained(), database() as (dsn, _):
         code = _psql(dsn, arguments)
     raise SystemExit(code)
 
@@ -82,26 +78,6 @@ def _summary(rows: tuple[MigrationStatus, ...], where: str) -> dict[str, object]
             for row in rows
         ],
     }
-
-
-@contextmanager
-def _failures_explained() -> Iterator[None]:
-    try:
-        yield
-    except (StoreError, ConfigurationError) as error:
-        raise click.ClickException(str(error)) from None
-
-
-@contextmanager
-def _database() -> Iterator[tuple[str, str]]:
-    """The database of the settings: its URL, and how to call it in front of people."""
-    storage: Storage = load_storage()
-    if storage.database_url:
-        yield storage.database_url.get_secret_value(), "the database of DATABASE_URL"
-        return
-    folder = storage.data_dir / "postgres"
-    with EmbeddedPostgres(folder) as server:
-        yield server.dsn, f"the embedded database in {folder}"
 
 
 def _psql(dsn: str, arguments: tuple[str, ...]) -> int:

@@ -1,0 +1,21 @@
+"""The vault of tenants' provider keys."""
+
+from voice_server.vault.checks import Finding, KeyChecks
+from voice_server.vault.choice import PROVIDERS, Engine, KeyChoice, KeyChooser
+from voice_server.vault.ring import KeyRing, RingUnreadable, SealBroken
+from voice_server.vault.tenant_keys import Added, Rotation, TenantKeys
+
+__all__ = [
+    "PROVIDERS",
+    "Added",
+    "Engine",
+    "Finding",
+    "KeyChecks",
+    "KeyChoice",
+    "KeyChooser",
+    "KeyRing",
+    "RingUnreadable",
+    "Rotation",
+    "SealBroken",
+    "TenantKeys",
+]
