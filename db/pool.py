@@ -154,6 +154,7 @@ async def open_pool(
             command_timeout=command_timeout_s,
             timeout=acquire_timeout_s,
         )
+        await raw.release(await raw.acquire())  # so that what is wrong is told here
     except (OSError, TimeoutError, asyncpg.PostgresConnectionError) as error:
         raise StoreUnavailable(
             "cannot connect to the database: check DATABASE_URL and that the server runs"
