@@ -56,10 +56,14 @@ async def fail(desk: Desk) -> tuple[ServiceError, list[object], float]:
     """Ask until it fails: how, what came before, and after how many seconds."""
     loop = asyncio.get_running_loop()
     began, got = loop.time(), []
-    with pytest.raises(ServiceError) as raised:
+
+    async def listen() -> None:
         async with aclosing(desk.chat.reply(ReplyRequest(1, HELLO, facts()))) as pieces:
             async for piece in pieces:
                 got.append(piece)
+
+    with pytest.raises(ServiceError) as raised:
+        await listen()
     return raised.value, got, loop.time() - began
 
 
