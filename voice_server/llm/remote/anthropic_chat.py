@@ -7,9 +7,7 @@ next request.
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -20,7 +18,7 @@ from voice_server.errors import ServiceUnavailable
 from voice_server.limits import Limits
 from voice_server.llm.remote.answer import MAX_ANSWER, ToolParts, drain, ending
 from voice_server.llm.remote.bill import Bill
-from voice_server.llm.remote.failures import is_refusal, refused_parameter, vendor_errors
+from voice_server.llm.remote.failures import vendor_errors
 from voice_server.llm.remote.mind import Mind
 from voice_server.llm.remote.patience import Patience
 from voice_server.llm.remote.prompt import (
@@ -33,6 +31,7 @@ from voice_server.llm.remote.prompt import (
     result_of,
     this_call,
 )
+from voice_server.llm.remote.source import KEEP_ALIVE_S, Source
 from voice_server.llm.remote.usage import (
     OutputCount,
     PromptMemory,
@@ -42,8 +41,6 @@ from voice_server.llm.remote.usage import (
 )
 from voice_server.llm.tool_schemas import ToolSchema, for_anthropic
 from voice_server.ports import ReplyRequest
-
-log = logging.getLogger(__name__)
 
 SERVICE = "anthropic"
 _OPTIONAL = frozenset({"thinking", "tool_choice"})
@@ -56,7 +53,7 @@ class AnthropicConnection:
     Making one imports the SDK (seconds, once a process).
     """
 
-    __slots__ = ("_client", "_dropped", "errors", "memory")
+    __slots__ = ("_client", "_errors", "memory", "source")
 
     provider = SERVICE
 
@@ -66,63 +63,22 @@ class AnthropicConnection:
         import httpx2
 
         self.memory = PromptMemory()
-        self.errors: tuple[type[Exception], ...] = (anthropic.AnthropicError, httpx2.HTTPError)
-        self._dropped: dict[str, set[str]] = {}
-        self._client: Any = anthropic.AsyncAnthropic(
+        self._errors: tuple[type[Exception], ...] = (anthropic.AnthropicError, httpx2.HTTPError)
+        self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
             base_url=base_url or "https://api.anthropic.com",
             max_retries=0,
             timeout=timeout_s,
+            http_client=anthropic.DefaultAsyncHttpxClient(
+                limits=httpx2.Limits(keepalive_expiry=KEEP_ALIVE_S)
+            ),
         )
-
-    @asynccontextmanager
-    async def stream(
-        self, body: Mapping[str, Any], patience: Patience, bill: Bill
-    ) -> AsyncIterator[AsyncGenerator[Any, None]]:
-        """Ask; the provider sees the connection close when the block is left.
-
-        A parameter the model does not take is left out, for good, with a warning. Asking and
-        iterating raise `ServiceError`.
-        """
-        with vendor_errors(SERVICE, self.errors):
-            answer = await self._ask(body, patience, bill)
-        try:
-            async with aclosing(self._events(answer, patience)) as events:
-                yield events
-        finally:
-            await answer.close()
-
-    async def _events(self, answer: Any, patience: Patience) -> AsyncGenerator[Any, None]:
-        iterator = aiter(answer)
-        while True:
-            with vendor_errors(SERVICE, self.errors):
-                try:
-                    event = await patience.wait(anext(iterator))
-                except StopAsyncIteration:
-                    return
-            patience.answered()
-            yield event
-
-    async def _ask(self, body: Mapping[str, Any], patience: Patience, bill: Bill) -> Any:
-        model = str(body["model"])
-        dropped = self._dropped.setdefault(model, set())
-        while True:
-            bill.sent()
-            fit = {name: value for name, value in body.items() if name not in dropped}
-            try:
-                return await patience.wait(self._client.messages.create(**fit))
-            except self.errors as error:
-                if is_refusal(error):
-                    bill.refused()
-                name = refused_parameter(error, _OPTIONAL & fit.keys())
-                if not name:
-                    raise
-                dropped.add(name)
-                log.warning("a parameter is left out", extra={"model": model, "parameter": name})
+        create: Any = self._client.messages.create
+        self.source = Source(SERVICE, create, errors=self._errors, optional=_OPTIONAL)
 
     async def models(self) -> tuple[str, ...]:
         """The models this key reaches, free of charge; raises `ServiceError`. Checks a key."""
-        with vendor_errors(SERVICE, self.errors):
+        with vendor_errors(SERVICE, self._errors):
             page = await self._client.models.list(limit=100)
             return tuple(str(model.id) for model in page.data)
 
@@ -159,7 +115,7 @@ class AnthropicChat:
         answer = MessageAnswer()
         try:
             patience = Patience(SERVICE, self._limits)
-            async with self._connection.stream(body, patience, bill) as events:
+            async with self._connection.source.stream(body, patience, bill) as events:
                 async for event in events:
                     if piece := answer.take(event):
                         yield ReplyText(request.turn, piece)

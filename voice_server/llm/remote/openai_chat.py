@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
 from voice_server.call.events import Consumed, ReplyEnded, ReplyText, ToolRequested
@@ -13,7 +11,7 @@ from voice_server.errors import ServiceUnavailable
 from voice_server.limits import Limits
 from voice_server.llm.remote.answer import MAX_ANSWER, ToolParts, drain, ending
 from voice_server.llm.remote.bill import Bill
-from voice_server.llm.remote.failures import is_refusal, refused_parameter, vendor_errors
+from voice_server.llm.remote.failures import vendor_errors
 from voice_server.llm.remote.mind import Mind
 from voice_server.llm.remote.patience import Patience
 from voice_server.llm.remote.prompt import (
@@ -26,6 +24,7 @@ from voice_server.llm.remote.prompt import (
     result_of,
     this_call,
 )
+from voice_server.llm.remote.source import KEEP_ALIVE_S, Source
 from voice_server.llm.remote.usage import (
     OutputCount,
     PromptMemory,
@@ -35,8 +34,6 @@ from voice_server.llm.remote.usage import (
 )
 from voice_server.llm.tool_schemas import ToolSchema, for_openai
 from voice_server.ports import ReplyRequest
-
-log = logging.getLogger(__name__)
 
 CompatibleProvider: TypeAlias = Literal["openai", "google", "grok"]
 BASE_URLS: dict[CompatibleProvider, str] = {
@@ -63,7 +60,7 @@ class OpenAIConnection:
     Making one imports the SDK (about a second, once a process).
     """
 
-    __slots__ = ("_client", "_dropped", "errors", "memory", "provider")
+    __slots__ = ("_client", "_errors", "memory", "provider", "source")
 
     def __init__(
         self, provider: CompatibleProvider, api_key: str, *, base_url: str = "", timeout_s: float
@@ -74,63 +71,22 @@ class OpenAIConnection:
 
         self.provider = provider
         self.memory = PromptMemory()
-        self.errors: tuple[type[Exception], ...] = (openai.OpenAIError, httpx2.HTTPError)
-        self._dropped: dict[str, set[str]] = {}
-        self._client: Any = openai.AsyncOpenAI(
+        self._errors: tuple[type[Exception], ...] = (openai.OpenAIError, httpx2.HTTPError)
+        self._client = openai.AsyncOpenAI(
             api_key=api_key,
             base_url=base_url or BASE_URLS[provider],
             max_retries=0,
             timeout=timeout_s,
+            http_client=openai.DefaultAsyncHttpxClient(
+                limits=httpx2.Limits(keepalive_expiry=KEEP_ALIVE_S)
+            ),
         )
-
-    @asynccontextmanager
-    async def stream(
-        self, body: Mapping[str, Any], patience: Patience, bill: Bill
-    ) -> AsyncIterator[AsyncGenerator[Any, None]]:
-        """Ask; the provider sees the connection close when the block is left.
-
-        A parameter the model does not take is left out, for good, with a warning. Asking and
-        iterating raise `ServiceError`.
-        """
-        with vendor_errors(self.provider, self.errors):
-            answer = await self._ask(body, patience, bill)
-        try:
-            async with aclosing(self._chunks(answer, patience)) as chunks:
-                yield chunks
-        finally:
-            await answer.close()
-
-    async def _chunks(self, answer: Any, patience: Patience) -> AsyncGenerator[Any, None]:
-        iterator = aiter(answer)
-        while True:
-            with vendor_errors(self.provider, self.errors):
-                try:
-                    chunk = await patience.wait(anext(iterator))
-                except StopAsyncIteration:
-                    return
-            patience.answered()
-            yield chunk
-
-    async def _ask(self, body: Mapping[str, Any], patience: Patience, bill: Bill) -> Any:
-        model = str(body["model"])
-        dropped = self._dropped.setdefault(model, set())
-        while True:
-            bill.sent()
-            fit = {name: value for name, value in body.items() if name not in dropped}
-            try:
-                return await patience.wait(self._client.chat.completions.create(**fit))
-            except self.errors as error:
-                if is_refusal(error):
-                    bill.refused()
-                name = refused_parameter(error, _OPTIONAL & fit.keys())
-                if not name:
-                    raise
-                dropped.add(name)
-                log.warning("a parameter is left out", extra={"model": model, "parameter": name})
+        create: Any = self._client.chat.completions.create
+        self.source = Source(provider, create, errors=self._errors, optional=_OPTIONAL)
 
     async def models(self) -> tuple[str, ...]:
         """The models this key reaches, free of charge; raises `ServiceError`. Checks a key."""
-        with vendor_errors(self.provider, self.errors):
+        with vendor_errors(self.provider, self._errors):
             page = await self._client.models.list()
             return tuple(str(model.id).removeprefix("models/") for model in page.data)
 
@@ -168,7 +124,7 @@ class OpenAIChat:
         answer = ChatAnswer(service)
         try:
             patience = Patience(service, self._limits)
-            async with self._connection.stream(body, patience, bill) as chunks:
+            async with self._connection.source.stream(body, patience, bill) as chunks:
                 async for chunk in chunks:
                     if piece := answer.take(chunk):
                         yield ReplyText(request.turn, piece)
