@@ -183,6 +183,7 @@ class _Troubled(FaultPlan):
 
 async def _rounds(harness: _Harness, lab: TwilioLab, a_round: int) -> None:
     places = [*STEPS, *MOMENTS]
+    harness.dice.shuffle(places)
     everything = list(harness.numbers.items())
     again: list[tuple[str, str]] = []
     for number, begin in enumerate(range(0, len(everything), a_round)):
