@@ -49,17 +49,17 @@ class _ChainedTranscriber:
     def __init__(self, links: Sequence[EarsLink], facts: CallFacts) -> None:
         self._links = links
         self._facts = facts
-        self._kept: deque[bytes | int] = deque(maxlen=_KEPT_FRAMES)  # frames, and commits
+        self._kept = _Kept()
         self._engine: Transcriber | None = None
         self._stack = AsyncExitStack()
 
     def push(self, mulaw: bytes) -> None:
-        self._kept.append(mulaw)
+        self._kept.push(mulaw)
         if self._engine is not None:
             self._engine.push(mulaw)
 
     def commit(self, utterance: int) -> None:
-        self._kept.append(utterance)
+        self._kept.commit(utterance)
         if self._engine is not None:
             self._engine.commit(utterance)
 
@@ -67,19 +67,17 @@ class _ChainedTranscriber:
         loop = asyncio.get_running_loop()
         for place, link in enumerate(self._links):
             last = place == len(self._links) - 1
-            if not last and not link.health.is_open(loop.time()):
+            if not last and not link.health.may_ask(loop.time()):
                 continue
-            began = loop.time()
             try:
                 engine = await self._stack.enter_async_context(link.ears.listen(self._facts))
-                link.health.answered(loop.time() - began)
                 self._take_over(engine)
                 async for heard in engine:
-                    if isinstance(heard, FinalTranscript):
-                        self._answered(heard.utterance)
-                    yield heard
+                    link.health.answered()
+                    if not isinstance(heard, FinalTranscript) or self._kept.answered(heard):
+                        yield heard
             except ServiceError as error:
-                link.health.failed(loop.time(), lasting=not error.retryable)
+                link.health.failed(loop.time(), error)
                 self._engine = None
                 if last:
                     raise
@@ -95,18 +93,61 @@ class _ChainedTranscriber:
                 engine.push(kept)
         self._engine = engine
 
-    def _answered(self, utterance: int) -> None:
-        """Forget the audio up to the commit that was answered; a cut of its own forgets all."""
-        if utterance == 0:
-            commits = [kept for kept in self._kept if isinstance(kept, int)]
-            self._kept.clear()
-            self._kept.extend(commits)
-            return
-        while self._kept and utterance in self._kept:
-            if self._kept.popleft() == utterance:
-                return
-
     async def close(self) -> None:
         """Free the engine in use."""
         self._engine = None
         await self._stack.aclose()
+
+
+class _Kept(deque[bytes | int]):
+    """Frames and commits without an answer, in order; the oldest frames go, commits never."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._owed: set[int] = set()
+        self._frames = 0
+
+    def push(self, mulaw: bytes) -> None:
+        self.append(mulaw)
+        self._frames += 1
+        if self._frames > _KEPT_FRAMES:
+            self._drop_frame()
+
+    def commit(self, utterance: int) -> None:
+        self.append(utterance)
+        self._owed.add(utterance)
+
+    def answered(self, heard: FinalTranscript) -> bool:
+        """Forget the audio up to the commit that was answered; a cut of its own forgets all.
+
+        False for an answer that was given before.
+        """
+        if heard.utterance == 0:
+            self._forget_frames()
+            return True
+        if heard.utterance not in self._owed:
+            return False
+        self._owed.discard(heard.utterance)
+        kept = list(self)
+        end = kept.index(heard.utterance)
+        begin = end  # answers may come in disorder: what belongs to earlier commits stays
+        while begin and not isinstance(kept[begin - 1], int):
+            begin -= 1
+        del kept[begin : end + 1]
+        self._frames -= end - begin
+        self.clear()
+        self.extend(kept)
+        return True
+
+    def _forget_frames(self) -> None:
+        commits = [kept for kept in self if isinstance(kept, int)]
+        self.clear()
+        self.extend(commits)
+        self._frames = 0
+
+    def _drop_frame(self) -> None:
+        commits: list[int] = []
+        while isinstance(kept := self.popleft(), int):
+            commits.append(kept)
+        self.extendleft(reversed(commits))
+        self._frames -= 1

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+
+from voice_server.errors import ServiceError
 
 _FAILURES = 3  # within the window: the engine is left alone
 _WINDOW_S = 30.0
@@ -16,44 +19,43 @@ class Health:
     """One provider with one key. Time is an argument, in seconds on any steady clock.
 
     A circuit breaker: after some failures in a row of short time the engine rests, then a
-    single request probes it. And a memory of the waits for first answers.
+    single request at a time probes it. And a memory of the waits for first answers.
     """
 
-    __slots__ = ("_failed_at", "_probing", "_resting_until", "_waits", "name")
+    __slots__ = ("_failed_at", "_on_rejected", "_resting_until", "_waits", "name")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, on_rejected: Callable[[], None] | None = None) -> None:
+        """`on_rejected` is told when the engine says that asking again is of no use."""
         self.name = name
+        self._on_rejected = on_rejected
         self._failed_at: deque[float] = deque(maxlen=_FAILURES)
         self._resting_until: float | None = None
-        self._probing = False
         self._waits: deque[float] = deque(maxlen=_SAMPLES)
 
-    def is_open(self, now: float) -> bool:
-        """Whether a request may be made; taking the offer while resting is the probe."""
+    def may_ask(self, now: float) -> bool:
+        """Whether to make a request at once. After a rest, a yes is a probe for one request."""
         if self._resting_until is None:
             return True
-        if now < self._resting_until or self._probing:
+        if now < self._resting_until:
             return False
-        self._probing = True
+        self._resting_until = now + _REST_S  # for the others, until the probe has an answer
         return True
 
-    def answered(self, wait_s: float) -> None:
-        """A first answer came after so long: the engine lives."""
-        self._waits.append(wait_s)
+    def answered(self, wait_s: float | None = None) -> None:
+        """The engine lives; a first answer came after so long, where there was a question."""
+        if wait_s is not None:
+            self._waits.append(wait_s)
         self._failed_at.clear()
-        self._resting_until, self._probing = None, False
+        self._resting_until = None
 
-    def failed(self, now: float, *, lasting: bool) -> None:
-        """A request failed; `lasting` = it will fail again (credentials, quota)."""
+    def failed(self, now: float, error: ServiceError) -> None:
+        """A request failed. One that can never succeed (credentials, quota) is enough to rest."""
         self._failed_at.append(now)
-        self._probing = False
         many = len(self._failed_at) == _FAILURES and now - self._failed_at[0] < _WINDOW_S
-        if lasting or many or self._resting_until is not None:
+        if not error.retryable or many or self._resting_until is not None:
             self._resting_until = now + _REST_S
-
-    def gave_up(self) -> None:
-        """A request was abandoned before it could answer: that says nothing about the engine."""
-        self._probing = False
+        if not error.retryable and self._on_rejected is not None:
+            self._on_rejected()
 
     @property
     def hedge_s(self) -> float:

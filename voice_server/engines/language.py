@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 
@@ -18,11 +17,12 @@ Piece = ReplyText | ToolRequested | ReplyEnded | Consumed
 
 
 class LanguageLink(msgspec.Struct, frozen=True):
-    """One model of a chain."""
+    """One model of a chain; a `reserve` answers only when all before it have failed."""
 
     model: LanguageModel
     health: Health
     limits: Limits
+    reserve: bool = False
 
 
 class LanguageChain:
@@ -34,11 +34,9 @@ class LanguageChain:
 
     async def reply(self, request: ReplyRequest) -> AsyncGenerator[Piece, None]:
         """Answer with the first model that does; raises what the last one raised."""
-        now = asyncio.get_running_loop().time()
-        *better, last = self._links
-        links = [link for link in better if link.health.is_open(now)] + [last]
         runners = [
-            Runner(link.health, link.limits, partial(link.model.reply, request)) for link in links
+            Runner(link.health, link.limits, partial(link.model.reply, request), link.reserve)
+            for link in self._links
         ]
         stream = race(runners)
         try:

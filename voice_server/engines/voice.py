@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 
 import msgspec
 
@@ -17,7 +18,7 @@ Sound = SpeechReady | Consumed
 
 
 class VoiceLink(msgspec.Struct, frozen=True):
-    """One voice of a chain."""
+    """One voice of a chain. Of its limits, `total_s` is its own affair: a turn may be long."""
 
     voice: TextToSpeech
     health: Health
@@ -34,27 +35,27 @@ class VoiceChain:
     async def speak(
         self, turn: TurnId, pieces: AsyncIterator[str], facts: CallFacts
     ) -> AsyncGenerator[Sound, None]:
-        """Speak all pieces; raises `ServiceError` when the last voice failed."""
+        """Speak all pieces; the texts of the sounds add up to them, whoever spoke.
+
+        A voice that takes over begins with the word that was cut, if one was. Raises
+        `ServiceError` when the last voice failed.
+        """
         loop = asyncio.get_running_loop()
         script = _Script(pieces)
         try:
             for place, link in enumerate(self._links):
                 last = place == len(self._links) - 1
-                if not last and not link.health.is_open(loop.time()):
+                if not last and not link.health.may_ask(loop.time()):
                     continue
-                performance = _perform(link, turn, script, facts)
                 try:
-                    async for sound in performance:
-                        if isinstance(sound, SpeechReady):
-                            script.said += sound.text
-                        yield sound
+                    async with aclosing(_perform(link, turn, script, facts)) as sounds:
+                        async for sound in sounds:
+                            yield sound
                 except ServiceError as error:
-                    link.health.failed(loop.time(), lasting=not error.retryable)
+                    link.health.failed(loop.time(), error)
                     if last:
                         raise
                     continue
-                finally:
-                    await performance.aclose()
                 return
         finally:
             await script.close()
@@ -69,71 +70,131 @@ async def _perform(
     while it owes some.
     """
     loop = asyncio.get_running_loop()
-    stream = link.voice.speak(turn, script.rest(), facts)
-    asked_at, answered = loop.time(), False
-    waiting: asyncio.Task[Sound] | None = None
+    script.rewind()
+    stream = link.voice.speak(turn, _Reading(script), facts)
+    answered = False
+    waiting: asyncio.Task[Sound | None] | None = None
     try:
         while True:
-            waiting = loop.create_task(anext(stream))
-            limit = link.limits.between_s if answered else link.limits.first_byte_s
-            while not waiting.done():
-                owed = script.owes
-                await asyncio.wait([waiting], timeout=limit)
-                if not waiting.done() and owed:
-                    raise ServiceUnavailable(link.health.name, "the voice fell silent")
-            try:
-                sound = waiting.result()
-            except StopAsyncIteration:
-                return
-            if not answered:
-                answered = True
-                link.health.answered(loop.time() - asked_at)
+            waiting = loop.create_task(_next(stream), name=link.health.name)
+            limits = link.limits
+            sound = await _in_time(
+                waiting, script, limits.between_s if answered else limits.first_byte_s, link
+            )
+            if sound is None:
+                break
+            if isinstance(sound, SpeechReady):
+                sound = SpeechReady(sound.turn, sound.mulaw, script.hear(sound.text))
+                if not answered:
+                    answered = True
+                    link.health.answered(script.waited)
             yield sound
+        if script.owed_since is not None:
+            raise ServiceUnavailable(link.health.name, "the voice left words unsaid")
     finally:
-        if waiting is not None and not waiting.done():
+        if waiting is not None:
             waiting.cancel()
-            await asyncio.wait([waiting])
+            await asyncio.gather(waiting, return_exceptions=True)  # told already, or too late
         await stream.aclose()
+    if script.error is not None:
+        raise script.error
+
+
+async def _next(stream: AsyncGenerator[Sound, None]) -> Sound | None:
+    return await anext(stream, None)
+
+
+async def _in_time(
+    waiting: asyncio.Task[Sound | None], script: _Script, limit_s: float, link: VoiceLink
+) -> Sound | None:
+    """The awaited sound; raises `ServiceUnavailable` when words are owed for too long."""
+    loop = asyncio.get_running_loop()
+    while not waiting.done():
+        since = script.owed_since
+        left = limit_s if since is None else since + limit_s - loop.time()
+        if left <= 0:
+            raise ServiceUnavailable(link.health.name, "the voice fell silent")
+        await asyncio.wait([waiting], timeout=left)
+    return waiting.result()
 
 
 class _Script:
     """The words of a turn: kept, so that another voice can take over in the middle."""
 
     def __init__(self, pieces: AsyncIterator[str]) -> None:
-        self.said = ""
-        self._text = ""
-        self._complete = False
-        self._more = asyncio.Event()
-        self._pump = asyncio.get_running_loop().create_task(self._fill(pieces))
+        self.text = ""
+        self.complete = False
+        self.error: BaseException | None = None
+        self.more = asyncio.Event()
+        self.owed_since: float | None = None  # when the voice got words it has not said yet
+        self.waited = 0.0  # for the newest sound, since words were owed
+        self.begin = 0  # where the voice at work began
+        self._said = 0  # characters that sounds have accounted for
+        self._heard = 0  # the same of the voice at work; less while it repeats a cut word
+        self._loop = asyncio.get_running_loop()
+        self._pump = self._loop.create_task(self._fill(pieces), name="script")
 
     async def _fill(self, pieces: AsyncIterator[str]) -> None:
         try:
             async for piece in pieces:
-                self._text += piece
-                self._more.set()
+                self.text += piece
+                if self.owed_since is None:
+                    self._settle()
+                self.more.set()
+        except Exception as error:
+            self.error = error
+            raise
         finally:
-            self._complete = True
-            self._more.set()
+            self.complete = True
+            self.more.set()
 
-    @property
-    def owes(self) -> bool:
-        """Words are there that nobody has said."""
-        return len(self._text) > len(self.said)
+    def rewind(self) -> None:
+        """Another voice begins: at the first word that was not said to its end."""
+        begin = self._said
+        if begin < len(self.text) and not self.text[begin].isspace():
+            while begin and not self.text[begin - 1].isspace():
+                begin -= 1
+        self.begin = self._heard = begin
+        self._settle()
 
-    async def rest(self) -> AsyncGenerator[str, None]:
-        """What is still to be said, from here to the end."""
-        given = len(self.said)
-        while True:
-            if len(self._text) > given:
-                piece, given = self._text[given:], len(self._text)
-                yield piece
-            elif self._complete:
-                return
-            else:
-                self._more.clear()
-                await self._more.wait()
+    def hear(self, text: str) -> str:
+        """The voice has said `text`; returns what of it was not said before."""
+        fresh = text[max(0, self._said - self._heard) :]
+        self._heard += len(text)
+        self._said = max(self._said, self._heard)
+        if self.owed_since is not None:
+            self.waited = self._loop.time() - self.owed_since
+        self._settle()
+        return fresh
+
+    def _settle(self) -> None:
+        owes = bool(self.text[self._said :].strip())
+        self.owed_since = self._loop.time() if owes else None
 
     async def close(self) -> None:
         """Stop reading."""
         self._pump.cancel()
-        await asyncio.wait([self._pump])
+        await asyncio.gather(self._pump, return_exceptions=True)  # its error was raised above
+
+
+class _Reading:
+    """What is still to be said, from where a voice began to the end. Needs no closing."""
+
+    def __init__(self, script: _Script) -> None:
+        self._script = script
+        self._given = script.begin
+
+    def __aiter__(self) -> _Reading:
+        return self
+
+    async def __anext__(self) -> str:
+        script = self._script
+        while True:
+            if len(script.text) > self._given:
+                piece = script.text[self._given :]
+                self._given = len(script.text)
+                return piece
+            if script.complete:
+                raise StopAsyncIteration
+            script.more.clear()
+            await script.more.wait()
