@@ -34,6 +34,26 @@ def dial(number: str, *, after_url: str) -> str:
     return str(response)
 
 
+def conference(room: str, *, whisper: str = "", is_host: bool = True) -> str:
+    """Enter a conference, after words that only this side hears.
+
+    The host's coming starts it and anybody's leaving ends it: it is a call between two.
+    """
+    response = VoiceResponse()
+    if whisper:
+        response.say(whisper)
+    entering = Dial()
+    entering.conference(
+        room,
+        start_conference_on_enter=is_host,
+        end_conference_on_exit=True,
+        beep="false",
+        max_participants=2,
+    )
+    response.append(entering)
+    return str(response)
+
+
 def hang_up(words: str = "") -> str:
     """Say `words`, if any, and end the call."""
     response = VoiceResponse()
