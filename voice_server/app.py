@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import (
     AbstractContextManager,
     AsyncExitStack,
@@ -28,11 +28,16 @@ from voice_server.call import Rate
 from voice_server.desk import FrontDesk
 from voice_server.guardian import SmsGuardian
 from voice_server.llm.receptionist import Receptionist
+from voice_server.mirror.database import RealtimeDatabase
+from voice_server.mirror.fan import MirrorFan
+from voice_server.mirror.finals import Finals
+from voice_server.mirror.firebase import FirebaseMirror
 from voice_server.mirror.local import LocalMirror
+from voice_server.mirror.pending import Pace
 from voice_server.orders.toolbox import OrderToolbox
 from voice_server.outbound import Dialler, OutboundOffice
 from voice_server.outbound.recordings import Recorder
-from voice_server.ports import LanguageModel
+from voice_server.ports import CallId, LanguageModel, StateMirror
 from voice_server.runtime.agents import policy_for
 from voice_server.runtime.driver import Services
 from voice_server.runtime.outbox import Outbox
@@ -122,7 +127,7 @@ async def open_server(
                 patience.wrap(db.PostgresOrders(pool)), patience.wrap(PostgresMessages(pool))
             ),
             guardian=SmsGuardian(twilio),
-            mirror=mirror,
+            mirror=await _mirrors(settings, mirror, lambda call: desk.tenant_of(call), stack),
         )
         directory = patience.wrap(db.PostgresAgentDirectory(pool))
         outbound = _outbound(settings, pool, directory, twilio, patience)
@@ -222,6 +227,26 @@ def _outbound(
         Dialler(dials, twilio, settings.public_url),
         Recorder(recordings, twilio, settings.data_dir),
     )
+
+
+async def _mirrors(
+    settings: Settings,
+    local: LocalMirror,
+    tenant_of: Callable[[CallId], str | None],
+    stack: AsyncExitStack,
+) -> StateMirror:
+    """The mirror in memory, and Firebase where a database is set."""
+    if not settings.firebase_database_url:
+        return local
+    # The SDK takes most of a second to be imported.
+    database = await asyncio.to_thread(
+        RealtimeDatabase, settings.firebase_database_url, settings.firebase_credentials
+    )
+    finals = Finals(settings.data_dir / "mirror")
+    pace = Pace(writes_per_s=settings.firebase_writes_per_s)
+    firebase = FirebaseMirror(database, finals, tenant_of, pace)
+    stack.push_async_callback(firebase.close)
+    return MirrorFan(local, firebase)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

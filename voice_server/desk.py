@@ -102,6 +102,11 @@ class FrontDesk:
         """No call is taken any more."""
         return self._draining
 
+    def tenant_of(self, call_id: CallId) -> str | None:
+        """Whose call it is, None once it is over."""
+        driver = self._live.get(call_id)
+        return None if driver is None else driver.facts.agent.user_id
+
     async def admit(self, ringing: Ringing) -> CallId:
         """Take a new call; raises `Refused`."""
         self._check_room()

@@ -75,6 +75,17 @@ class Settings(Storage, ProviderSettings):
         pattern=r"^(\+[1-9][0-9]{6,14})?$",
         description="E.164 number that takes calls handed over.",
     )
+    firebase_database_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s/?#@]+/?(\?ns=[\w-]+)?)?$",
+        description="Realtime Database that shows live calls; empty = none.",
+    )
+    firebase_credentials: Path | None = Field(
+        None, description="Key file of the service account that writes live calls to Firebase."
+    )
+    firebase_writes_per_s: float = Field(
+        4.0, ge=0.2, le=20, description="Most writes a second for one live call."
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Log level.")
 
     @model_validator(mode="after")
@@ -94,6 +105,11 @@ class Settings(Storage, ProviderSettings):
             problems.append(
                 "VOICE_SERVER_PUBLIC_URL: missing; signatures are made over the URL "
                 "that Twilio was given, e.g. https://voice.example.com"
+            )
+        if self.firebase_database_url.startswith("https://") and not self.firebase_credentials:
+            problems.append(
+                "VOICE_SERVER_FIREBASE_CREDENTIALS: missing; a database at https:// needs the "
+                "key file of a service account"
             )
         if problems:
             raise ValueError("\n  ".join(problems))
