@@ -14,10 +14,12 @@ _COMMANDS = {
     "db": ("voice_server.cli.db", "Migrate, inspect and open the database."),
     "detect": ("voice_server.cli.detect", "Look for scams in transcripts and recordings."),
     "keys": ("voice_server.cli.keys", "Keep the tenants' own keys of providers."),
+    "dial": ("voice_server.cli.dial", "Have an agent call somebody."),
     "models": ("voice_server.cli.models", "Fetch and check the third-party weights."),
     "prices": ("voice_server.cli.prices", "Show and change what things cost."),
     "replay": ("voice_server.cli.replay", "Replay the journal of a call."),
     "serve": ("voice_server.cli.serve", "Run the server."),
+    "twilio": ("voice_server.cli.twilio", "Make Twilio's numbers lead to this server."),
     "train": ("voice_server.cli.train", "Train the models we ship."),
 }
 
