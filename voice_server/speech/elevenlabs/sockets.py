@@ -25,7 +25,7 @@ from voice_server.speech.elevenlabs.failures import SERVICE, mapped
 
 # first_byte: connection and first audio, each. between: a pause in audio that is owed.
 # total: the rest of a turn once all its text was sent.
-SPEAK_LIMITS = Limits(first_byte_s=1.2, between_s=1.5, total_s=20.0)
+SPEAK_LIMITS = Limits(first_byte_s=1.2, between_s=1.2, total_s=20.0)
 
 MOST_CONTEXTS = 5  # the sixth makes the service close the socket
 _CLOSING_S = 5.0  # an abandoned context that is not confirmed by then spoils its socket

@@ -42,9 +42,9 @@ class ElevenLabsTranscriber:
     """
 
     __slots__ = (
-        "_access", "_billable", "_config", "_deaf", "_error", "_failing_since", "_failures",
-        "_heard", "_limits", "_overdue", "_owed", "_partial", "_said", "_socket", "_spend",
-        "_stalls", "_tape", "_wake", "_work", "connections",
+        "_access", "_began", "_billable", "_config", "_deaf", "_error", "_failing_since",
+        "_failures", "_heard", "_limits", "_overdue", "_owed", "_partial", "_said", "_socket",
+        "_spend", "_stalls", "_tape", "_wake", "_work", "connections",
     )  # fmt: skip
 
     def __init__(
@@ -65,7 +65,7 @@ class ElevenLabsTranscriber:
         self._error: BaseException | None = None
         self._socket: ClientConnection | None = None
         self._failures = self._stalls = self._deaf = 0
-        self._failing_since = 0.0
+        self._began = self._failing_since = 0.0
         self._billable = 0  # bytes sent and not booked
         self.connections = 0
 
@@ -124,8 +124,9 @@ class ElevenLabsTranscriber:
     def _bear(self, error: ServiceUnavailable) -> float:
         """How long to wait before the next connection; raises when there is no point."""
         now = asyncio.get_running_loop().time()
-        if not self._failures:
-            self._failing_since = now
+        if not self._failures:  # a handshake that hung is a part of the outage, a call is not
+            young = now - self._began <= self._limits.total_s
+            self._failing_since = self._began if young else now
         delay = _BACKOFF_S * 2**self._failures if self._failures else 0.0
         self._failures += 1
         over = now + delay - self._failing_since >= self._limits.total_s
@@ -139,7 +140,7 @@ class ElevenLabsTranscriber:
     async def _live(self) -> None:
         """One connection, to its end: always raises."""
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        self._began = loop.time()
         socket = await open_socket(
             self._access,
             *scribe.PATH,
@@ -157,7 +158,7 @@ class ElevenLabsTranscriber:
             self._socket = None
             self._disarm()
             self._bill()
-            if loop.time() - began > _SETTLED_S:
+            if loop.time() - self._began > _SETTLED_S:
                 self._failures = 0
             await socket.close()
             await asyncio.wait([sender])
