@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import db
 from voice_server.errors import ConfigurationError
 from voice_server.llm.catalogue import DEFAULTS, PROVIDERS, Catalogue, ModelCard, read, shipped
 
@@ -125,3 +127,22 @@ def test_a_successor_at_another_provider_is_refused():
     ]
     with pytest.raises(ConfigurationError, match="lasting successor"):
         Catalogue(cards)
+
+
+def test_every_living_model_has_prices_for_whatever_it_books():
+    folder = Path(db.__file__).parent / "migrations"
+    priced = "\n".join(path.read_text("utf-8") for path in folder.glob("*.sql"))
+    missing = {
+        item
+        for card in shipped().cards
+        if not card.retired(date(2026, 11, 22)) and card.id != "o3"  # no list has its price
+        for kind in kinds_booked(card)
+        if f"'{(item := f'{card.provider}.{card.id}.{kind}_tokens')}'" not in priced
+    }
+    assert not missing
+
+
+def kinds_booked(card: ModelCard) -> list[str]:
+    writes = card.bills_writes or card.provider == "anthropic"
+    kinds = {"cached_input": bool(card.cache_minimum), "cache_write": writes}
+    return ["input", "output", *(kind for kind, booked in kinds.items() if booked)]

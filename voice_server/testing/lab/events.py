@@ -81,6 +81,7 @@ class Pieces(Response):
         self._visit = visit
         self._settle = settle
         self._broken = broken
+        self._settled = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         pump = asyncio.ensure_future(self._pump(scope, receive, send))
@@ -91,9 +92,9 @@ class Pieces(Response):
             pump.cancel()
             gone.cancel()
             await asyncio.wait({pump, gone})
-            if not self._visit.finished:
+            if not self._settled:
                 self._visit.closed_at = asyncio.get_running_loop().time()
-            self._settle(self._visit)
+                self._settle(self._visit)
         if not pump.cancelled():
             pump.result()
 
@@ -103,7 +104,7 @@ class Pieces(Response):
         if faulty.fault is Fault.SLOW_FIRST_BYTE:
             await asyncio.sleep(faulty.delay_s)
         if faulty.fault is Fault.GARBAGE and not faulty.after_bytes:
-            self._visit.finished = True
+            self._finish()
             await Response(HTML, media_type="text/html")(scope, receive, send)
             return
         if await self._strikes(0, scope, send, started=False):
@@ -121,8 +122,14 @@ class Pieces(Response):
             characters += piece.characters
             self._visit.sent_tokens += piece.tokens
             await send({"type": "http.response.body", "body": piece.wire, "more_body": True})
-        self._visit.finished = True
+        self._finish()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _finish(self) -> None:
+        """Bill before the end goes out, so that who sees the end sees the bill."""
+        self._visit.finished = True
+        self._settled = True
+        self._settle(self._visit)
 
     async def _strikes(self, at: int, scope: Scope, send: Send, *, started: bool) -> bool:
         """Let the fault happen if it is due; True ends the answer."""
@@ -137,6 +144,8 @@ class Pieces(Response):
         if fault is Fault.DROP:
             cut(Request(scope))
             await asyncio.sleep(3600)  # until the server notices
+        self._settled = True
+        self._settle(self._visit)
         body = self._broken(fault)
         await send({"type": "http.response.body", "body": body, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
