@@ -180,7 +180,7 @@ class ElevenLabsTranscriber:
     def _take(self, message: str | bytes, socket: ClientConnection, twins: scribe.Twins) -> None:
         heard = scribe.parse(message)
         if isinstance(heard, scribe.Hypothesis):
-            self._progress()
+            self._deaf = 0  # no answer yet: connections that die this far must not go on for ever
             self._seems(heard.text)
         elif isinstance(heard, scribe.Committed):
             if not twins.is_second(heard):
