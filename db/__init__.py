@@ -26,7 +26,14 @@ from db.keys import KeyRow, PostgresKeys, SealedKey
 from db.migrate import migrate
 from db.orders import OrderRow, PostgresOrders
 from db.pool import Pool, open_pool
-from db.prices import PriceRow, in_force, price_history, prices_at, set_price
+from db.prices import (
+    PriceRow,
+    in_force,
+    price_history,
+    prices_at,
+    set_price,
+    unpriced_items,
+)
 from db.recordings import PostgresRecordings, RecordingRow
 
 __all__ = [
@@ -70,4 +77,5 @@ __all__ = [
     "seed_demo",
     "set_price",
     "tell_cost",
+    "unpriced_items",
 ]

@@ -67,6 +67,25 @@ def in_force(history: Sequence[PriceRow], at: datetime) -> tuple[PriceRow, ...]:
     return tuple(chosen[item] for item in sorted(chosen))
 
 
+async def unpriced_items(pool: Pool, since: datetime) -> tuple[str, ...]:
+    """Items that calls booked since an instant and that had no price by then, by name.
+
+    `estimated_replies` is left out: it counts guesses and is nothing that is sold.
+    """
+    async with pool.server() as connection:
+        rows = await connection.fetch(
+            """
+            SELECT DISTINCT item FROM call_costs AS booked
+            WHERE at >= $1 AND item NOT LIKE '%.estimated_replies' AND NOT EXISTS (
+                SELECT FROM prices
+                WHERE prices.item = booked.item AND prices.effective_from <= booked.at
+            ) ORDER BY item
+            """,
+            since,
+        )
+    return tuple(row["item"] for row in rows)
+
+
 async def set_price(pool: Pool, price: PriceRow, *, source: str = "") -> None:
     """Add a price, or correct the one that starts at the same instant.
 

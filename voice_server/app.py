@@ -11,7 +11,6 @@ from contextlib import (
     asynccontextmanager,
     nullcontext,
 )
-from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -24,7 +23,6 @@ import db
 from db.messages import PostgresMessages
 from detectors import ScamModel
 from voice_server import __version__
-from voice_server.call import Rate
 from voice_server.desk import FrontDesk
 from voice_server.guardian import SmsGuardian
 from voice_server.llm.receptionist import Receptionist
@@ -39,12 +37,13 @@ from voice_server.outbound import Dialler, OutboundOffice
 from voice_server.outbound.recordings import Recorder
 from voice_server.ports import CallId, LanguageModel, StateMirror
 from voice_server.runtime.agents import policy_for
-from voice_server.runtime.driver import Services
 from voice_server.runtime.outbox import Outbox
+from voice_server.runtime.services import Services
 from voice_server.runtime.spill import Spill
 from voice_server.settings import Settings
 from voice_server.shield import ScamShield
 from voice_server.speech.engines import LocalEngines, open_local
+from voice_server.tariff import Tariff
 from voice_server.telemetry import Metrics
 from voice_server.twilio.line import LEAD_S
 from voice_server.twilio.rest import TwilioRest
@@ -157,8 +156,8 @@ async def open_server(
 
 async def _database(
     settings: Settings, patience: Patience, stack: AsyncExitStack
-) -> tuple[db.Pool, str, tuple[Rate, ...]]:
-    """The pool, its URL and the prices in force; starts the embedded Postgres where none is set."""
+) -> tuple[db.Pool, str, Tariff]:
+    """The pool, its URL and the price list; starts the embedded Postgres where none is set."""
     if settings.database_url is not None:
         url = settings.database_url.get_secret_value()
     else:
@@ -172,8 +171,15 @@ async def _database(
         stack.push_async_callback(_close, pool, patience)
         if settings.database_url is None:
             await db.seed_demo(pool)
-        prices = await db.prices_at(pool, datetime.now(UTC))
-    return pool, url, tuple(Rate(price.item, price.micro_usd, price.per) for price in prices)
+        tariff = Tariff(await db.price_history(pool))
+
+    async def read_prices() -> tuple[db.PriceRow, ...]:
+        with patience.hold():
+            return await db.price_history(pool)
+
+    rereading = asyncio.ensure_future(tariff.keep_current(read_prices))
+    stack.push_async_callback(_stop, rereading)
+    return pool, url, tariff
 
 
 async def _close(pool: db.Pool, patience: Patience) -> None:

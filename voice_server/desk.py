@@ -33,6 +33,7 @@ from voice_server.runtime.driver import Driver
 from voice_server.runtime.journal import Header, JournalWriter
 from voice_server.runtime.services import Services
 from voice_server.settings import Settings
+from voice_server.tariff import Tariff
 from voice_server.telemetry import Metrics
 from voice_server.twilio.desk import (
     SESSION_STATUS,
@@ -68,7 +69,7 @@ class FrontDesk:
         rows: Callable[[CallRow], None],
         metrics: Metrics,
         *,
-        tariff: tuple[Rate, ...] = (),
+        tariff: Tariff | None = None,
         outbound: OutboundOffice | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
@@ -77,7 +78,7 @@ class FrontDesk:
         self._services = services
         self._rows = rows
         self._metrics = metrics
-        self._tariff = tariff
+        self._tariff = tariff or Tariff()
         self._outbound = outbound
         self._wall_clock = wall_clock
         self._admitted: dict[CallId, tuple[CallFacts, asyncio.TimerHandle]] = {}
@@ -182,7 +183,7 @@ class FrontDesk:
         facts, timer = admitted
         timer.cancel()
         minutes = (f"twilio.voice_{facts.direction}.minutes", "twilio.media_stream.minutes")
-        policy = policy_for(facts.agent, self._tariff, carrier_items=minutes)
+        policy = policy_for(facts.agent, self._rates(), carrier_items=minutes)
         journal = self._journal(facts, policy)
         epoch_ms = int(self._wall_clock() * 1000)
         books = Bookkeeper(facts, self._rows, epoch_ms)
@@ -299,9 +300,12 @@ class FrontDesk:
         if self._outbound is not None:
             self._outbound.recorded(call_id, recorded)
 
+    def _rates(self) -> tuple[Rate, ...]:
+        return self._tariff.at(datetime.fromtimestamp(self._wall_clock(), UTC))
+
     def _spend(self, call_id: CallId, consumed: e.Consumed, key: str) -> None:
         """Book what the carrier bills beside its minutes; `key` makes booking it twice harmless."""
-        rate = next((rate for rate in self._tariff if rate.item == consumed.item), None)
+        rate = next((rate for rate in self._rates() if rate.item == consumed.item), None)
         cost = 0 if rate is None else -(-consumed.quantity * rate.micro_usd // rate.per)
         # The call numbers its own bookings from 1; these stand beside them.
         digest = hashlib.sha256(f"{consumed.item}/{key}".encode()).digest()

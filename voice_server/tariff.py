@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import TypeAlias
 
-from db import Pool, PriceRow, StoreError, in_force, price_history
+from db.errors import StoreError
+from db.prices import PriceRow, in_force
 from voice_server.call import Rate
+
+Read: TypeAlias = Callable[[], Awaitable[tuple[PriceRow, ...]]]
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +24,7 @@ class Tariff:
 
     __slots__ = ("_from", "_rates", "_rows", "_until")
 
-    def __init__(self, rows: tuple[PriceRow, ...]) -> None:
+    def __init__(self, rows: tuple[PriceRow, ...] = ()) -> None:
         self.replace(rows)
 
     def replace(self, rows: tuple[PriceRow, ...]) -> None:
@@ -41,16 +46,11 @@ class Tariff:
             )
         return self._rates
 
-    async def keep_current(self, pool: Pool, *, every_s: float = _REREAD_S) -> None:
-        """Read the price list again and again until cancelled; without a database it stands."""
+    async def keep_current(self, read: Read, *, every_s: float = _REREAD_S) -> None:
+        """`read` the price list again and again until cancelled; while it cannot be, it stands."""
         while True:
             await asyncio.sleep(every_s)
             try:
-                self.replace(await price_history(pool))
+                self.replace(await read())
             except StoreError:
                 log.warning("the price list cannot be read; the former one stands")
-
-
-async def open_tariff(pool: Pool) -> Tariff:
-    """Read the price list. Raises `StoreUnavailable`."""
-    return Tariff(await price_history(pool))

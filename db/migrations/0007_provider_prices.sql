@@ -28,6 +28,9 @@ INSERT INTO prices (item, micro_usd, per, effective_from, source) VALUES
 ('openai.gpt-5-nano.input_tokens', 50000, 1000000, '2000-01-01T00:00:00Z', 'list price, November 2026'),
 ('openai.gpt-5-nano.cached_input_tokens', 5000, 1000000, '2000-01-01T00:00:00Z', 'list price, November 2026'),
 ('openai.gpt-5-nano.output_tokens', 400000, 1000000, '2000-01-01T00:00:00Z', 'list price, November 2026'),
+('openai.o3.input_tokens', 2000000, 1000000, '2000-01-01T00:00:00Z', 'recalled; retires in December 2026'),
+('openai.o3.cached_input_tokens', 500000, 1000000, '2000-01-01T00:00:00Z', 'recalled; retires in December 2026'),
+('openai.o3.output_tokens', 8000000, 1000000, '2000-01-01T00:00:00Z', 'recalled; retires in December 2026'),
 ('openai.gpt-5.1.input_tokens', 1250000, 1000000, '2000-01-01T00:00:00Z', 'list price, November 2026'),
 ('openai.gpt-5.1.cached_input_tokens', 125000, 1000000, '2000-01-01T00:00:00Z', 'list price, November 2026'),
 ('openai.gpt-5.1.output_tokens', 10000000, 1000000, '2000-01-01T00:00:00Z', 'list price, November 2026'),
@@ -241,7 +244,7 @@ INSERT INTO prices (item, micro_usd, per, effective_from, source) VALUES
 ('twilio.voice_inbound_toll_free.minutes', 22000, 1, '2000-01-01T00:00:00Z', 'list price, US toll-free number'),
 ('twilio.sms.segments', 12300, 1, '2000-01-01T00:00:00Z', 'list price 0.0083 and about 0.004 of carrier fee'),
 ('twilio.recording.minutes', 2500, 1, '2000-01-01T00:00:00Z', 'list price'),
-('twilio.answer_detection.calls', 7500, 1, '2000-01-01T00:00:00Z', 'list price');
+('twilio.amd.calls', 7500, 1, '2000-01-01T00:00:00Z', 'list price');
 
 -- SerpApi: the second plan, 75 for 5,000 searches.
 INSERT INTO prices (item, micro_usd, per, effective_from, source) VALUES

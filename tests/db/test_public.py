@@ -45,6 +45,7 @@ def test_the_public_surface_is_this_and_every_name_of_it_exists() -> None:
         "seed_demo",
         "set_price",
         "tell_cost",
+        "unpriced_items",
     ]
     assert all(hasattr(db, name) for name in db.__all__)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from typing import Any, Final
 
 import click
 
-from db import Pool, PriceRow, in_force, price_history, set_price
+from db import Pool, PriceRow, in_force, price_history, set_price, unpriced_items
 from voice_server.cli.database import in_database
 
 _MICRO: Final = 1_000_000
@@ -73,6 +73,26 @@ def list_command(prefix: str, at: datetime | None, everything: bool, as_json: bo
         click.echo(f"{row.item:<52} {usd:>8} / {_units(row):<14} {since}{row.source}".rstrip())
     if not shown:
         click.echo("no such item")
+
+
+@command.command(name="unpriced")
+@click.option("--days", type=click.IntRange(1, 366), default=30, help="How far to look back.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def unpriced_command(days: int, as_json: bool) -> None:
+    """Tell what calls have used that has no price, so that it was booked as free."""
+    since = datetime.now(UTC) - timedelta(days=days)
+
+    async def work(pool: Pool) -> tuple[str, ...]:
+        return await unpriced_items(pool, since)
+
+    items = in_database(work)
+    if as_json:
+        click.echo(json.dumps({"since": since.isoformat(), "items": items}))
+        return
+    for item in items:
+        click.echo(f"{item}: set it with `voice-server prices set {item} USD --new`")
+    if not items:
+        click.echo("everything that was used has a price")
 
 
 @command.command(name="set")
