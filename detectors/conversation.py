@@ -14,6 +14,7 @@ import msgspec
 
 from detectors.assessment import Assessment, Segment
 from detectors.detector import ScamDetector, ScamModel
+from detectors.fusion import Evidence
 
 OURS = "agent"
 WATCHED = "caller"  # what a detector calls the party it watches
@@ -54,6 +55,10 @@ class ConversationDetector:
         if segments:
             self._last = msgspec.structs.replace(self._last, processing_us=spent)
         return self._last
+
+    def evidence(self) -> tuple[Evidence, ...]:
+        """Sum up what is known of each watched party, for fusion and for tuning it."""
+        return tuple(detector.evidence() for detector in self._tracks.values())
 
     def _take(self, segment: Segment) -> int:
         speaker = self._track_of(segment.speaker)

@@ -13,6 +13,7 @@ _COMMANDS = {
     "demo": ("voice_server.cli.demo", "Let recorded callers ring a server on this machine."),
     "db": ("voice_server.cli.db", "Migrate, inspect and open the database."),
     "detect": ("voice_server.cli.detect", "Look for scams in transcripts and recordings."),
+    "evaluate": ("voice_server.cli.evaluate", "Evaluate the models we ship."),
     "keys": ("voice_server.cli.keys", "Keep the tenants' own keys of providers."),
     "dial": ("voice_server.cli.dial", "Have an agent call somebody."),
     "models": ("voice_server.cli.models", "Fetch and check the third-party weights."),
