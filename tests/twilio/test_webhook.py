@@ -371,3 +371,51 @@ async def test_no_number_is_logged_whatever_happens(edge, caplog):
     assert CALLER not in said
     assert OUR_NUMBER not in said
     assert "+1800" not in said
+
+
+# Calls that we placed
+
+
+async def test_a_call_of_ours_is_named_by_our_own_id(edge):
+    fields = call_fields(Direction="outbound-api", CallStatus="in-progress")
+    assert (await edge.post("/twilio/voice?call=call-7", fields)).status_code == 200
+    (ringing,) = edge.desk.ringing
+    assert (ringing.call_id, ringing.direction) == ("call-7", "outbound")
+
+
+@pytest.mark.parametrize("query", ["", "?call=", "?call=no%20id", "?call=" + "x" * 200])
+async def test_what_is_no_id_of_ours_counts_as_none(edge, query):
+    await edge.post(f"/twilio/voice{query}", call_fields())
+    assert edge.desk.ringing[0].call_id == ""
+
+
+async def test_a_status_of_a_call_of_ours_carries_its_id(edge):
+    await edge.post("/twilio/status?call=call-7", call_fields(CallStatus="busy"))
+    (change,) = edge.desk.changes
+    assert (change.call_id, change.status) == ("call-7", "busy")
+
+
+async def test_the_verdict_on_machines_reaches_the_desk(edge):
+    fields = {"AccountSid": "AC1", "CallSid": CALL_SID, "AnsweredBy": "machine_start"}
+    fields["MachineDetectionDuration"] = "2300"
+    assert (await edge.post("/twilio/amd?call=call-7", fields)).status_code == 204
+    (verdict,) = edge.desk.verdicts
+    assert (verdict.call_id, verdict.answered_by) == ("call-7", "machine_start")
+    assert (verdict.took_ms, verdict.is_machine) == (2_300, True)
+    assert (await edge.post("/twilio/amd", {"CallSid": CALL_SID})).status_code == 400
+
+
+async def test_a_recording_reaches_the_desk(edge):
+    fields = {
+        "CallSid": CALL_SID,
+        "RecordingSid": "RE1",
+        "RecordingStatus": "completed",
+        "RecordingDuration": "61",
+        "RecordingChannels": "2",
+    }
+    assert (await edge.post("/twilio/recording?call=call-7", fields)).status_code == 204
+    (recorded,) = edge.desk.recordings
+    assert (recorded.recording_id, recorded.status) == ("RE1", "completed")
+    assert (recorded.duration_s, recorded.channels) == (61, 2)
+    bad = fields | {"RecordingSid": "../../etc"}
+    assert (await edge.post("/twilio/recording", bad)).status_code == 400

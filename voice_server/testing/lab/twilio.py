@@ -108,6 +108,7 @@ class TwilioLab:
         self._test = test_credentials
         self._watch = watch
         self._sids = itertools.count(1)
+        self._series = secrets.token_hex(8)  # ids of two carriers never meet
         self._lives: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._epoch = datetime.now(UTC) - timedelta(seconds=self._loop.time())
@@ -366,19 +367,22 @@ class TwilioLab:
         return recording
 
     def _sid(self, prefix: str) -> str:
-        return f"{prefix}{next(self._sids):032x}"
+        return f"{prefix}{self._series}{next(self._sids):016x}"
 
 
 @asynccontextmanager
 async def open_twilio(*, port: int = 0, **options: Any) -> AsyncIterator[TwilioLab]:
     """A carrier on a loopback port; `options` are those of `TwilioLab`."""
     lab = TwilioLab(**options)
-    async with hosting(lab.app, port=port) as url:
-        lab.url = url
-        try:
-            yield lab
-        finally:
-            await lab.close()
+    try:
+        async with hosting(lab.app, port=port) as url:
+            lab.url = url
+            try:
+                yield lab
+            finally:
+                await lab.close()
+    finally:
+        await lab.close()  # what a request has begun that was still under way
 
 
 def _started(resource: Mapping[str, Any], query: Mapping[str, str]) -> bool:
