@@ -24,6 +24,7 @@ from db.messages import PostgresMessages
 from detectors import ScamModel
 from voice_server import __version__
 from voice_server.desk import FrontDesk
+from voice_server.engines.plan import EngineChooser, LocalOnly
 from voice_server.guardian import SmsGuardian
 from voice_server.llm.receptionist import Receptionist
 from voice_server.mirror.database import RealtimeDatabase
@@ -36,6 +37,7 @@ from voice_server.orders.toolbox import OrderToolbox
 from voice_server.outbound import Dialler, OutboundOffice
 from voice_server.outbound.recordings import Recorder
 from voice_server.ports import CallId, LanguageModel, StateMirror
+from voice_server.provider_settings import Provider
 from voice_server.runtime.agents import policy_for
 from voice_server.runtime.outbox import Outbox
 from voice_server.runtime.services import Services
@@ -131,7 +133,14 @@ async def open_server(
         directory = patience.wrap(db.PostgresAgentDirectory(pool))
         outbound = _outbound(settings, pool, directory, twilio, patience)
         desk = FrontDesk(
-            settings, directory, services, outbox.put, metrics, tariff=tariff, outbound=outbound
+            settings,
+            directory,
+            services,
+            outbox.put,
+            metrics,
+            tariff=tariff,
+            outbound=outbound,
+            engines=await _providers(settings, services, twilio, pool, patience, stack),
         )
         looking_after = asyncio.ensure_future(outbound.run())
         stack.push_async_callback(_stop, looking_after)
@@ -213,6 +222,37 @@ def _twilio(settings: Settings, stack: AsyncExitStack) -> TwilioRest | None:
     )
     stack.push_async_callback(client.close)
     return client
+
+
+async def _providers(
+    settings: Settings,
+    services: Services,
+    twilio: TwilioRest | None,
+    pool: db.Pool,
+    patience: Patience,
+    stack: AsyncExitStack,
+) -> EngineChooser:
+    """Who chooses the engines of calls; without a key or a vault nothing of providers is loaded."""
+    keys = [settings.key_of(one) for one in Provider if one is not Provider.TWILIO]
+    if not any(keys) and settings.vault_keys is None:
+        return LocalOnly(services)
+    from voice_server.engines.selection import Engines
+    from voice_server.vault import KeyChecks, KeyChooser, KeyRing, TenantKeys
+
+    vault = None
+    if settings.vault_keys is not None:
+        rows = patience.wrap(db.PostgresKeys(pool))
+        vault = TenantKeys(rows, KeyRing.parse(settings.vault_keys), KeyChecks(settings))
+    engines = Engines(
+        settings,
+        KeyChooser(settings, vault),
+        services,
+        can_transfer=bool(settings.human_number),
+        sender=twilio,
+    )
+    stack.push_async_callback(engines.close)
+    await engines.prepare()
+    return engines
 
 
 def _outbound(

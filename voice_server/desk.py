@@ -24,6 +24,7 @@ from db.rows import (
 from voice_server.call import Call, Disposition, EndReason, Outcome, Policy, Rate
 from voice_server.call import events as e
 from voice_server.call.meter import started_minutes
+from voice_server.engines.plan import EngineChooser, LocalOnly, Plan
 from voice_server.errors import Refused
 from voice_server.outbound.office import OutboundOffice
 from voice_server.ports import AgentDirectory, CallFacts, CallId, PhoneLine
@@ -71,11 +72,13 @@ class FrontDesk:
         *,
         tariff: Tariff | None = None,
         outbound: OutboundOffice | None = None,
+        engines: EngineChooser | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._directory = directory
-        self._services = services
+        self._engines = engines or LocalOnly(services)
+        self._plans: dict[CallId, Plan] = {}  # of the admitted
         self._rows = rows
         self._metrics = metrics
         self._tariff = tariff or Tariff()
@@ -112,12 +115,14 @@ class FrontDesk:
         """Take a new call; raises `Refused`."""
         self._check_room()
         facts = await (self._placed(ringing) if ringing.call_id else self._incoming(ringing))
+        plan = await self._engines.choose(facts)
         self._check_room()  # others may have come in meanwhile
         outbound = bool(ringing.call_id)
         agent = facts.agent
         patience = self._settings.token_ttl_s + _CONNECT_GRACE_S
         timer = asyncio.get_running_loop().call_later(patience, self._never_came, facts)
         self._admitted[facts.call_id] = (facts, timer)
+        self._plans[facts.call_id] = plan
         self._by_carrier[facts.carrier_call_id] = facts.call_id
         while len(self._by_carrier) > _OUTCOMES_KEPT:
             self._by_carrier.popitem(last=False)
@@ -187,7 +192,12 @@ class FrontDesk:
         journal = self._journal(facts, policy)
         epoch_ms = int(self._wall_clock() * 1000)
         books = Bookkeeper(facts, self._rows, epoch_ms)
-        driver = Driver(Call(policy), facts, self._services, line, books, journal)
+
+        def spend(consumed: e.Consumed) -> None:
+            driver.feed(consumed)
+
+        services = self._plans.pop(call_id).services(spend)
+        driver = Driver(Call(policy), facts, services, line, books, journal)
         self._live[call_id] = driver
         task = asyncio.get_running_loop().create_task(self._run(driver), name=call_id)
         self._runs.add(task)
@@ -234,6 +244,7 @@ class FrontDesk:
             self._ended_unheard(facts, "failed", outcome)
 
     def _ended_unheard(self, facts: CallFacts, status: str, outcome: Outcome) -> None:
+        self._plans.pop(facts.call_id, None)
         self._remember(facts.call_id, outcome)
         self._metrics.calls_ended.labels(outcome.disposition.value).inc()
         self._rows(

@@ -31,14 +31,17 @@ def test_rare_failures_do_not_count():
         assert health.may_ask(now)
 
 
-def test_one_refusal_is_enough_to_rest_and_is_reported():
-    told = []
-    health = Health("x", lambda: told.append(1))
+def test_one_refusal_is_enough_to_rest_and_is_an_error_for_the_operator(caplog):
+    health = Health("ears of a tenant")
     health.failed(0.0, DOWN)
-    assert told == []
+    assert health.may_ask(0.5)
     health.failed(1.0, REFUSED)
     assert not health.may_ask(1.1)
-    assert told == [1]
+    told = [(r.levelname, r.engine, r.problem) for r in caplog.records]
+    assert told == [
+        ("WARNING", "ears of a tenant", "fake: down"),
+        ("ERROR", "ears of a tenant", "fake: no credit"),
+    ]
 
 
 def test_after_a_rest_only_one_request_probes():

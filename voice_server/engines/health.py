@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
-from collections.abc import Callable
 
 from voice_server.errors import ServiceError
+
+log = logging.getLogger(__name__)
 
 _FAILURES = 3  # within the window: the engine is left alone
 _WINDOW_S = 30.0
@@ -22,12 +24,10 @@ class Health:
     single request at a time probes it. And a memory of the waits for first answers.
     """
 
-    __slots__ = ("_failed_at", "_on_rejected", "_resting_until", "_waits", "name")
+    __slots__ = ("_failed_at", "_resting_until", "_waits", "name")
 
-    def __init__(self, name: str, on_rejected: Callable[[], None] | None = None) -> None:
-        """`on_rejected` is told when the engine says that asking again is of no use."""
+    def __init__(self, name: str) -> None:
         self.name = name
-        self._on_rejected = on_rejected
         self._failed_at: deque[float] = deque(maxlen=_FAILURES)
         self._resting_until: float | None = None
         self._waits: deque[float] = deque(maxlen=_SAMPLES)
@@ -54,8 +54,9 @@ class Health:
         many = len(self._failed_at) == _FAILURES and now - self._failed_at[0] < _WINDOW_S
         if not error.retryable or many or self._resting_until is not None:
             self._resting_until = now + _REST_S
-        if not error.retryable and self._on_rejected is not None:
-            self._on_rejected()
+        # The call may go on with another engine: nobody else would tell the operator.
+        level = logging.WARNING if error.retryable else logging.ERROR
+        log.log(level, "an engine failed", extra={"engine": self.name, "problem": str(error)})
 
     @property
     def hedge_s(self) -> float:

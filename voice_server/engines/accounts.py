@@ -1,0 +1,119 @@
+"""What is known of each provider account: how its engines do, and its open connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeAlias
+
+from pydantic import SecretStr
+
+from voice_server.engines.health import Health
+from voice_server.errors import ServiceError
+from voice_server.limits import Limits
+from voice_server.llm.remote.anthropic_chat import AnthropicConnection
+from voice_server.llm.remote.openai_chat import CompatibleProvider, OpenAIConnection
+from voice_server.llm.search import WebSearch
+from voice_server.provider_settings import Provider, ProviderSettings
+from voice_server.vault.choice import Engine, KeyChoice
+
+MindConnection: TypeAlias = OpenAIConnection | AnthropicConnection
+
+SEARCH_LIMITS = Limits(first_byte_s=4.0, between_s=4.0, total_s=4.0)
+
+_CONNECT_S = 5.0
+_IDLE_S = 6 * 3600.0  # longer than any call: whoever is forgotten is in nobody's hands
+_COMPATIBLE: dict[Provider, CompatibleProvider] = {
+    Provider.OPENAI: "openai",
+    Provider.GOOGLE: "google",
+    Provider.GROK: "grok",
+}
+
+
+class Account:
+    """One key of one provider, shared by all calls that use it."""
+
+    __slots__ = ("_connecting", "_health", "_search", "_settings", "choice", "used_at")
+
+    def __init__(self, choice: KeyChoice, settings: ProviderSettings) -> None:
+        self.choice = choice
+        self.used_at = 0.0
+        self._settings = settings
+        self._health: dict[Engine, Health] = {}
+        self._connecting: asyncio.Future[MindConnection] | None = None
+        self._search: WebSearch | None = None
+
+    def health(self, engine: Engine) -> Health:
+        """How this account does as such an engine."""
+        if engine not in self._health:
+            choice = self.choice
+            name = f"{choice.provider.value} {engine.value} with the {choice.owner}'s key"
+            self._health[engine] = Health(name)
+        return self._health[engine]
+
+    async def mind(self) -> MindConnection:
+        """The connections of a language model. Opened once; off the loop, for SDKs load slowly."""
+        if self._connecting is None:
+            self._connecting = asyncio.ensure_future(asyncio.to_thread(self._connect))
+        return await asyncio.shield(self._connecting)
+
+    def _connect(self) -> MindConnection:
+        provider = self.choice.provider
+        key, url = self.choice.key.get_secret_value(), self._settings.url_of(provider)
+        if provider is Provider.ANTHROPIC:
+            return AnthropicConnection(key, base_url=url, timeout_s=_CONNECT_S)
+        return OpenAIConnection(_COMPATIBLE[provider], key, base_url=url, timeout_s=_CONNECT_S)
+
+    def search(self) -> WebSearch:
+        """The web search of this account."""
+        if self._search is None:
+            self._search = WebSearch(
+                self.choice.key.get_secret_value(),
+                SEARCH_LIMITS,
+                base_url=self._settings.url_of(self.choice.provider),
+            )
+        return self._search
+
+    async def close(self) -> None:
+        """Close what is open."""
+        closers: list[Callable[[], Awaitable[None]]] = []
+        if self._connecting is not None:
+            closers.append((await self._connecting).close)
+        if self._search is not None:
+            closers.append(self._search.close)
+        for close in closers:
+            with suppress(ServiceError, OSError):
+                await close()
+
+
+class Accounts:
+    """All accounts in use. One that no call has asked for in 6 hours is forgotten."""
+
+    __slots__ = ("_accounts", "_settings")
+
+    def __init__(self, settings: ProviderSettings) -> None:
+        self._settings = settings
+        self._accounts: dict[tuple[Provider, SecretStr], Account] = {}
+
+    def of(self, choice: KeyChoice) -> Account:
+        """The account of a key."""
+        place = (choice.provider, choice.key)
+        account = self._accounts.get(place)
+        if account is None:
+            account = self._accounts[place] = Account(choice, self._settings)
+        account.used_at = asyncio.get_running_loop().time()
+        return account
+
+    async def forget_idle(self) -> None:
+        """Close the accounts that nobody uses any more."""
+        oldest = asyncio.get_running_loop().time() - _IDLE_S
+        idle = [place for place, held in self._accounts.items() if held.used_at < oldest]
+        for account in [self._accounts.pop(place) for place in idle]:
+            await account.close()
+
+    async def close(self) -> None:
+        """Close all connections; no call may be using them."""
+        for account in self._accounts.values():
+            await account.close()
+        self._accounts.clear()

@@ -1,0 +1,250 @@
+"""Chooses the engines of each call: the providers its keys open, and the local ones behind them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+
+import msgspec
+
+from voice_server.engines.accounts import Account, Accounts, MindConnection
+from voice_server.engines.ears import EarsChain, EarsLink
+from voice_server.engines.health import Health
+from voice_server.engines.language import LanguageChain, LanguageLink
+from voice_server.engines.plan import Plan, Spend
+from voice_server.engines.voice import VoiceChain, VoiceLink
+from voice_server.limits import Limits
+from voice_server.llm import catalogue
+from voice_server.llm.remote.anthropic_chat import AnthropicChat, AnthropicConnection
+from voice_server.llm.remote.mind import Mind, read_mind
+from voice_server.llm.remote.openai_chat import OpenAIChat
+from voice_server.llm.search import WebSearch
+from voice_server.llm.tool_schemas import ToolSchema, offered
+from voice_server.llm.toolbox import CombinedToolbox, MessageSender
+from voice_server.orders.toolbox import ARGUMENTS
+from voice_server.ports import CallFacts
+from voice_server.provider_settings import Provider, ProviderSettings
+from voice_server.runtime.services import Services
+from voice_server.speech.elevenlabs import (
+    Access,
+    EarsConfig,
+    ElevenLabsSpeechToText,
+    ElevenLabsTextToSpeech,
+    VoiceConfig,
+    VoiceSockets,
+    parse_ears,
+    parse_voice,
+)
+from voice_server.vault.choice import PROVIDERS, Engine, KeyChoice, KeyChooser
+
+log = logging.getLogger(__name__)
+
+# With a local engine behind it a remote one is given up before a caller would notice.
+LISTEN_LIMITS = Limits(first_byte_s=1.0, between_s=1.0, total_s=1.2)
+SPEAK_LIMITS = Limits(first_byte_s=0.9, between_s=0.9, total_s=60.0)
+THINK_LIMITS = Limits(first_byte_s=1.2, between_s=1.2, total_s=20.0)
+# Of the race: a request for a tool is whole before it shows, so only the stream itself can be
+# held to the limits above.
+ANSWER_LIMITS = Limits(first_byte_s=4.0, between_s=4.0, total_s=21.0)
+LOCAL_LIMITS = Limits(first_byte_s=10.0, between_s=10.0, total_s=60.0)
+
+_MOST_MINDS = 3  # providers asked before the local model
+
+
+class _ThinkingLink(msgspec.Struct, frozen=True):
+    """A language model that can be asked."""
+
+    account: Account
+    connection: MindConnection
+    mind: Mind
+
+
+class RemotePlan(msgspec.Struct, frozen=True):
+    """A plan with providers in it; empty parts are local."""
+
+    local: Services
+    local_health: dict[Engine, Health]
+    sockets: VoiceSockets
+    base_url: str
+    ears: tuple[Account, ...]
+    ears_config: EarsConfig
+    voices: tuple[Account, ...]
+    voice: VoiceConfig
+    minds: tuple[_ThinkingLink, ...]
+    tools: tuple[ToolSchema, ...]
+    search: WebSearch | None
+    sender: MessageSender | None
+
+    def services(self, spend: Spend) -> Services:
+        """The collaborators of the call; `spend` takes what goes over the wire."""
+        services = self.local
+        if self.ears:
+            ears = [
+                EarsLink(
+                    ElevenLabsSpeechToText(
+                        self._access(account), self.ears_config, spend, LISTEN_LIMITS
+                    ),
+                    account.health(Engine.SPEECH_TO_TEXT),
+                )
+                for account in self.ears
+            ]
+            ears.append(EarsLink(services.speech_to_text, self._local(Engine.SPEECH_TO_TEXT)))
+            services = msgspec.structs.replace(services, speech_to_text=EarsChain(ears))
+        if self.voices:
+            voices = [
+                VoiceLink(
+                    ElevenLabsTextToSpeech(self._access(account), self.voice, self.sockets, spend),
+                    account.health(Engine.TEXT_TO_SPEECH),
+                    SPEAK_LIMITS,
+                )
+                for account in self.voices
+            ]
+            local = self._local(Engine.TEXT_TO_SPEECH)
+            voices.append(VoiceLink(services.text_to_speech, local, LOCAL_LIMITS))
+            services = msgspec.structs.replace(services, text_to_speech=VoiceChain(voices))
+        return self._thinking(services, spend) if self.minds else services
+
+    def _thinking(self, services: Services, spend: Spend) -> Services:
+        links = [
+            LanguageLink(
+                self._chat(link, spend), link.account.health(Engine.LANGUAGE_MODEL), ANSWER_LIMITS
+            )
+            for link in self.minds
+        ]
+        local = self._local(Engine.LANGUAGE_MODEL)
+        links.append(LanguageLink(services.language_model, local, LOCAL_LIMITS, reserve=True))
+        return msgspec.structs.replace(
+            services,
+            language_model=LanguageChain(links),
+            toolbox=CombinedToolbox(
+                services.toolbox, spend, search=self.search, sender=self.sender
+            ),
+        )
+
+    def _chat(self, link: _ThinkingLink, spend: Spend) -> OpenAIChat | AnthropicChat:
+        if isinstance(link.connection, AnthropicConnection):
+            return AnthropicChat(link.connection, link.mind, self.tools, THINK_LIMITS, spend)
+        return OpenAIChat(link.connection, link.mind, self.tools, THINK_LIMITS, spend)
+
+    def _access(self, account: Account) -> Access:
+        return Access(account.choice.key, self.base_url)
+
+    def _local(self, engine: Engine) -> Health:
+        return self.local_health[engine]
+
+
+class Engines:
+    """Chooses for all calls of a server. Close it when they are over."""
+
+    def __init__(
+        self,
+        settings: ProviderSettings,
+        keys: KeyChooser,
+        local: Services,
+        *,
+        can_transfer: bool,
+        sender: MessageSender | None = None,
+    ) -> None:
+        """`local` works without any key; `sender` sends the text messages of calls."""
+        self._settings = settings
+        self._keys = keys
+        self._local = local
+        self._can_transfer = can_transfer
+        self._sender = sender
+        self._accounts = Accounts(settings)
+        self._sockets = VoiceSockets()
+        self._local_health = {engine: Health(f"local {engine.value}") for engine in Engine}
+
+    async def prepare(self) -> None:
+        """Connect with the server's own keys, so that no call waits until an SDK is loaded."""
+        for provider in PROVIDERS[Engine.LANGUAGE_MODEL]:
+            key = self._settings.key_of(provider)
+            if key is not None:
+                await self._accounts.of(KeyChoice(provider, key, "server")).mind()
+
+    async def choose(self, facts: CallFacts) -> Plan:
+        """Choose by the tenant's keys, the server's and the agent's row; warms what takes time.
+
+        Never raises `ServiceError`: what does not work shows when it is used.
+        """
+        agent = facts.agent
+        await self._accounts.forget_idle()
+        today = datetime.fromtimestamp(facts.started_at / 1000, UTC).date()
+        preferred = Provider(read_mind(agent.llm_config, catalogue.shipped(), today).card.provider)
+        asked = [preferred, *(p for p in PROVIDERS[Engine.LANGUAGE_MODEL] if p is not preferred)]
+        keys = await self._keys.choose(
+            agent.user_id,
+            {
+                Engine.SPEECH_TO_TEXT: (),
+                Engine.TEXT_TO_SPEECH: (),
+                Engine.LANGUAGE_MODEL: asked,
+                Engine.SEARCH: (),
+            },
+        )
+        ears_config, ears_warnings = parse_ears(agent.voice_config)
+        voice, voice_warnings = parse_voice(agent.voice_config)
+        # A stable sort: of one provider the tenant's key stays first.
+        ranked = sorted(keys[Engine.LANGUAGE_MODEL], key=lambda key: asked.index(key.provider))
+        minds = await self._minds(facts, ranked[:_MOST_MINDS], today)
+        plan = RemotePlan(
+            local=self._local,
+            local_health=self._local_health,
+            sockets=self._sockets,
+            base_url=self._settings.url_of(Provider.ELEVENLABS),
+            ears=self._of(keys[Engine.SPEECH_TO_TEXT]),
+            ears_config=ears_config,
+            voices=self._of(keys[Engine.TEXT_TO_SPEECH]),
+            voice=voice,
+            minds=minds,
+            tools=self._tools(keys[Engine.SEARCH]),
+            search=self._search(keys[Engine.SEARCH]),
+            sender=self._sender,
+        )
+        warnings = [*ears_warnings, *voice_warnings] if plan.ears or plan.voices else []
+        _tell(facts, [*dict.fromkeys(warnings), *(w for link in minds for w in link.mind.warnings)])
+        if plan.voices:
+            access = Access(plan.voices[0].choice.key, plan.base_url)
+            self._sockets.warm(access, voice)
+        return plan
+
+    def _of(self, keys: Sequence[KeyChoice]) -> tuple[Account, ...]:
+        return tuple(self._accounts.of(key) for key in keys)
+
+    async def _minds(
+        self, facts: CallFacts, keys: Sequence[KeyChoice], today: date
+    ) -> tuple[_ThinkingLink, ...]:
+        """The agent's model, and behind it the usual ones of the other providers."""
+        config = facts.agent.llm_config
+        own = read_mind(config, catalogue.shipped(), today)
+        links = []
+        for key in keys:
+            mind = own
+            if key.provider.value != own.card.provider:
+                usual = next(m for p, m in catalogue.DEFAULTS.items() if p == key.provider.value)
+                mind = read_mind(config, catalogue.shipped(), today, model=usual)
+            account = self._accounts.of(key)
+            links.append(_ThinkingLink(account, await account.mind(), mind))
+        return tuple(links)
+
+    def _search(self, keys: Sequence[KeyChoice]) -> WebSearch | None:
+        return self._accounts.of(keys[0]).search() if keys else None
+
+    def _tools(self, search: Sequence[KeyChoice]) -> tuple[ToolSchema, ...]:
+        return offered(
+            ARGUMENTS,
+            can_transfer=self._can_transfer,
+            can_text=self._sender is not None,
+            can_search=bool(search),
+        )
+
+    async def close(self) -> None:
+        """Close all connections to providers."""
+        await self._sockets.close()
+        await self._accounts.close()
+
+
+def _tell(facts: CallFacts, warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        told = {"agent": facts.agent.agent_id, "warning": warning}
+        log.warning("an agent's configuration is odd", extra=told)
