@@ -46,6 +46,7 @@ def test_only_the_settings_read_the_environment():
         "voice_server/cli/db.py",  # hands its own environment on to psql
         "db/embedded.py",  # PATH and locale of the database server
         "db/binaries.py",
+        "models/inference.py",  # onnxruntime's telemetry is switched off by a variable only
         "models/weights.py",  # must not know the server's settings
         "models/wheels.py",
     }
