@@ -16,7 +16,7 @@ class Inbox(Generic[T]):
     """What has arrived and was not looked at yet."""
 
     def __init__(self) -> None:
-        self._waiting: asyncio.Queue[T | None] = asyncio.Queue()
+        self._waiting: asyncio.Queue[tuple[T] | None] = asyncio.Queue()
 
     async def get(self) -> T:
         """The next message; raises `WebSocketDisconnect` after the last."""
@@ -24,13 +24,13 @@ class Inbox(Generic[T]):
         if message is None:
             self._waiting.put_nowait(None)
             raise WebSocketDisconnect(1006)
-        return message
+        return message[0]
 
     async def fill(self, socket: WebSocket, read: Callable[[str], T]) -> None:
         """Read until the socket closes; `read` sees each message as it arrives."""
         try:
             while True:
-                self._waiting.put_nowait(read(await socket.receive_text()))
+                self._waiting.put_nowait((read(await socket.receive_text()),))
         except (WebSocketDisconnect, RuntimeError):
             self._waiting.put_nowait(None)
 
