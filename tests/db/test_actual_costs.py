@@ -11,7 +11,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from db import VOICE_INBOUND, VOICE_OUTBOUND, Pool, PostgresCallStore, open_pool, tell_cost
+from db import (
+    VOICE_INBOUND,
+    VOICE_OUTBOUND,
+    NewDial,
+    Pool,
+    PostgresCallStore,
+    PostgresDials,
+    open_pool,
+    tell_cost,
+)
 from db.rows import CallRow
 from tests.db.server import empty_database, fetch, migrated_template, shared_server
 from tests.db.tenants import ANNA, add_tenants, begun, cost, ended
@@ -220,3 +229,21 @@ async def test_a_tenant_sees_what_was_told_of_own_calls_only(
     for user_id, seen in ((ANNA, 1), ("bbbbbbbb-0000-4000-8000-000000000002", 0)):
         async with pool.tenant(user_id) as connection:
             assert await connection.fetchval("SELECT count(*) FROM call_actual_costs") == seen
+
+
+async def test_the_carriers_price_of_a_call_we_placed_replaces_its_estimate(
+    pool: Pool, database: str
+) -> None:
+    await add_tenants(pool)
+    dials = PostgresDials(pool)
+    await dials.intend(NewDial("call-1", ANNA, "agent-anna", "+12025550188", "+12025550111"))
+    await PostgresCallStore(pool).write(
+        [cost(1, 28_000, item=VOICE_OUTBOUND), cost(2, 8_800, item=STREAM), ended()]
+    )
+    await dials.price("call-1", 26_000)
+    await dials.price("call-1", 26_000)
+    facts = (await session(database))[1]
+    assert (facts["cost_micro_usd"], facts["booked_micro_usd"]) == (34_800, 36_800)
+    told = await dials.get("call-1")
+    assert told is not None
+    assert told.price_micro_usd == 26_000

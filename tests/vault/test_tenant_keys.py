@@ -14,9 +14,9 @@ from db import Pool, PostgresKeys, StoreUnavailable, UnknownTenant, open_pool
 from tests.db.server import execute, fetch
 from tests.db.tenants import ADMIN, ANNA, BERT, NOBODY, add_tenants
 from tests.vault.provider import Answers, Provided, provider_saying
-from tests.vault.rings import SECRETS, ring, secret, settings
+from tests.vault.rings import SECRETS, entry, ring, secret, settings
 from voice_server.provider_settings import Provider
-from voice_server.vault import Added, Finding, KeyChecks, KeyRing, Rotation, TenantKeys
+from voice_server.vault import Added, Finding, KeyChecks, KeyRing, Rotation, TenantKeys, open_vault
 
 OPENAI, GROK, TWILIO = Provider.OPENAI, Provider.GROK, Provider.TWILIO
 ACCEPTS: Answers = {"/models": (200, {"data": []})}
@@ -319,3 +319,11 @@ async def test_a_lost_database_is_worth_another_try(database: str) -> None:
     await pool.close()
     with pytest.raises(StoreUnavailable):
         await vault(PostgresKeys(pool)).keys_for(ANNA, [OPENAI])
+
+
+async def test_the_settings_open_the_vault(rows: PostgresKeys) -> None:
+    assert open_vault(settings(), rows) is None
+    opened = open_vault(settings(vault_keys=f"{entry('new')},{entry('old')}"), rows)
+    assert opened is not None
+    await vault(rows, keys=ring("old")).add_untried(ANNA, OPENAI, secret(OPENAI))
+    assert await opened.keys_for(ANNA, [OPENAI]) == {OPENAI: secret(OPENAI)}

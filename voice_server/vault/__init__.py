@@ -3,7 +3,7 @@
 from voice_server.vault.checks import Finding, KeyChecks
 from voice_server.vault.choice import PROVIDERS, Engine, KeyChoice, KeyChooser
 from voice_server.vault.ring import KeyRing, RingUnreadable, SealBroken
-from voice_server.vault.tenant_keys import Added, Rotation, TenantKeys
+from voice_server.vault.tenant_keys import Added, Rotation, TenantKeys, open_vault
 
 __all__ = [
     "PROVIDERS",
@@ -18,4 +18,5 @@ __all__ = [
     "Rotation",
     "SealBroken",
     "TenantKeys",
+    "open_vault",
 ]

@@ -12,7 +12,7 @@ import msgspec
 from pydantic import SecretStr
 
 from db import KeyRow, PostgresKeys, SealedKey
-from voice_server.provider_settings import Provider
+from voice_server.provider_settings import Provider, ProviderSettings
 from voice_server.vault.checks import Finding, KeyChecks, is_formed
 from voice_server.vault.ring import KeyRing, SealBroken
 
@@ -172,3 +172,10 @@ class TenantKeys:
 
     def _open(self, row: SealedKey) -> SecretStr:
         return self._ring.open(row.sealed, row.user_id, Provider(row.provider))
+
+
+def open_vault(settings: ProviderSettings, rows: PostgresKeys) -> TenantKeys | None:
+    """The vault of the settings; None where no master key is set. Raises `RingUnreadable`."""
+    if settings.vault_keys is None:
+        return None
+    return TenantKeys(rows, KeyRing.parse(settings.vault_keys), KeyChecks(settings))
