@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import itertools
+import math
 import re
 import secrets
 from collections import Counter
@@ -104,7 +105,7 @@ class TwilioLab:
         self._requests = 0
         self._callees = callees or (lambda _form: Callee())
         self._gap_s = 1 / calls_per_s
-        self._slot_at = 0.0
+        self._slot_at = -math.inf  # when the newest call leaves the queue
         self._test = test_credentials
         self._watch = watch
         self._sids = itertools.count(1)

@@ -265,7 +265,7 @@ class LabCall:
         self.world.meter[OUTBOUND] += _minutes(report.duration_s)
         if report.close_codes:
             self.world.meter[STREAMS] += _minutes(report.frames_sent * 0.02)
-        if self.form.get("MachineDetection"):
+        if self.answered_by is not None:  # a call that ended before the verdict is not billed
             self.world.meter[DETECTION] += 1
 
     async def _finish_recordings(self) -> None:
