@@ -59,6 +59,7 @@ def fuse(evidence: Evidence, fusion: Fusion, bands: Bands) -> Verdict:
         + min(fusion.pattern_slope * evidence.pattern, fusion.pattern_limit)
         + min(fusion.keyword_slope * evidence.keyword, fusion.keyword_limit)
         + min(fusion.behaviour_slope * evidence.behaviour, fusion.behaviour_limit)
+        - fusion.silence * math.exp(-evidence.caller_words / fusion.silence_words)
         - fusion.length_slope * math.log2(max(1.0, evidence.caller_words / fusion.length_words))
     )
     risk = sigmoid(log_odds)

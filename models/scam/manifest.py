@@ -47,6 +47,8 @@ class Fusion(msgspec.Struct, frozen=True):
     behaviour_limit: float
     length_slope: float  # what each doubling of the caller's words past `length_words` takes away
     length_words: int
+    silence: float  # what is taken away before a word is heard; a third remains of it after
+    silence_words: int  # so many words of the caller
 
 
 class Bands(msgspec.Struct, frozen=True):

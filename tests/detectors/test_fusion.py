@@ -73,7 +73,16 @@ def test_keywords_and_behaviour_alone_never_reach_high(keyword: float, behaviour
 
 
 def test_a_classifier_that_hears_nothing_odd_takes_little_away() -> None:
-    assert risk(pattern=3.0) - risk(pattern=3.0, margin=-20.0) < 0.1
+    heard = {"pattern": 3.0, "caller_words": 40}
+    assert risk(**heard) - risk(**heard, margin=-20.0) < 0.1
+
+
+def test_a_call_of_few_words_is_calmer_than_one_of_many() -> None:
+    assert risk(caller_words=0) < risk(caller_words=6) < risk(caller_words=100) < BANDS.low
+
+
+def test_the_longer_a_call_the_more_evidence_it_takes() -> None:
+    assert risk(pattern=1.5, caller_words=2_000) < risk(pattern=1.5, caller_words=100)
 
 
 @pytest.mark.parametrize(
