@@ -126,6 +126,9 @@ class RiskTrack(Protocol):
     async def assess(self, segments: Sequence[Segment]) -> Assessment:
         """Take new segments (at least one), return the view after the last."""
 
+    def end(self) -> None:
+        """The call is over: what it taught may serve others. Does not wait."""
+
 
 class RiskScorer(Protocol):
     """Starts a risk track per call."""

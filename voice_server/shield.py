@@ -3,37 +3,121 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import secrets
+from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import msgspec
 
 from detectors import ScamDetector, ScamModel
-from detectors.assessment import Assessment, Segment
+from detectors.assessment import Assessment, Finding, Segment, Severity
+from detectors.crosscall import CrossCall, Signal
+from detectors.fusion import Band
 from voice_server.ports import CallFacts
 
-
-class _Track:
-    __slots__ = ("_detector", "_pool")
-
-    def __init__(self, detector: ScamDetector, pool: ThreadPoolExecutor) -> None:
-        self._detector = detector
-        self._pool = pool
-
-    async def assess(self, segments: Sequence[Segment]) -> Assessment:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._detector.feed, segments)
+_TENANTS_REMEMBERED = 500
+_TELLING = 0.4  # a signal this strong moves the risk; weaker ones are only mentioned
+_DETECTOR = "crosscall"
 
 
 class ScamShield:
-    """A `RiskScorer`: one model for all calls, one detector per call, one thread."""
+    """A `RiskScorer`: one model and one thread for all calls, one detector per call.
+
+    What a tenant's finished calls had in common is remembered in this process: as sketches
+    and keyed hashes, so that no number and no word can be read back.
+    """
 
     def __init__(self, model: ScamModel) -> None:
-        self._model = model
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="scam")
+        self.model = model
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="scam")
+        self._secret = secrets.token_bytes(16)
+        self._memories: OrderedDict[str, CrossCall] = OrderedDict()
 
-    def follow(self, facts: CallFacts) -> _Track:  # noqa: ARG002 - every call gets the same shield
+    def follow(self, facts: CallFacts) -> ShieldTrack:
         """Start watching one call."""
-        return _Track(ScamDetector(self._model), self._pool)
+        memory = self._memories.setdefault(facts.agent.user_id, CrossCall())
+        self._memories.move_to_end(facts.agent.user_id)
+        while len(self._memories) > _TENANTS_REMEMBERED:
+            self._memories.popitem(last=False)
+        return ShieldTrack(self, memory, self._caller_key(facts.caller_number))
 
     def close(self) -> None:
         """Stop the thread; assessments still waiting are dropped."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+    def _caller_key(self, number: str) -> str:
+        if not number.startswith("+"):
+            return ""  # withheld: all such callers would look like one
+        return hashlib.blake2b(number.encode(), key=self._secret, digest_size=12).hexdigest()
+
+
+class ShieldTrack:
+    """One call under the shield. Its detector runs in the shield's thread only."""
+
+    def __init__(self, shield: ScamShield, memory: CrossCall, caller: str) -> None:
+        self._pool = shield.pool
+        self._detector = ScamDetector(shield.model)
+        self._band = Band(shield.model.manifest.bands)
+        self._memory = memory
+        self._caller = caller
+        self._said: list[str] = []
+        self._worst = Severity.MINIMAL
+
+    async def assess(self, segments: Sequence[Segment]) -> Assessment:
+        """Take new segments, return the view after the last."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._look, segments)
+
+    def end(self) -> None:
+        """Remember the call for those to come; does not wait."""
+        if self._said:
+            loop = asyncio.get_running_loop()
+            with suppress(RuntimeError):  # the shield is closed already: nothing comes after
+                loop.run_in_executor(self._pool, self._remember)
+
+    def _look(self, segments: Sequence[Segment]) -> Assessment:
+        view = self._detector.feed(segments)
+        self._said += [segment.text for segment in segments if segment.speaker == "caller"]
+        signals = self._memory.signals(self._caller, " ".join(self._said))
+        view = with_signals(view, signals, self._band)
+        if view.severity.rank > self._worst.rank:
+            self._worst = view.severity
+        return view
+
+    def _remember(self) -> None:
+        flagged = self._worst.rank >= Severity.HIGH.rank
+        self._memory.see(self._caller, " ".join(self._said), flagged=flagged)
+
+
+def with_signals(view: Assessment, signals: Sequence[Signal], band: Band) -> Assessment:
+    """The view with what other calls tell: strong signals are one more independent witness."""
+    risk = view.risk
+    for signal in signals:
+        if signal.weight >= _TELLING:
+            risk = 1.0 - (1.0 - risk) * (1.0 - signal.weight)
+    severity = band.move(risk)
+    if not signals:
+        return view
+    telling = any(signal.weight >= _TELLING for signal in signals)
+    found = tuple(
+        Finding(
+            detector=_DETECTOR,
+            name=signal.name,
+            weight=signal.weight,
+            segment=view.through,
+            start=0,
+            end=0,
+            excerpt=f"{signal.calls} earlier calls",
+        )
+        for signal in signals
+    )
+    return msgspec.structs.replace(
+        view,
+        risk=risk,
+        severity=severity if telling else view.severity,
+        detectors=(*view.detectors, _DETECTOR) if telling else view.detectors,
+        findings=(*view.findings, *found),
+    )

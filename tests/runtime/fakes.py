@@ -208,6 +208,7 @@ class FakeScorer:
 
     def __init__(self, *views: Assessment | Exception, takes_s: float = 0.05) -> None:
         self.batches: list[list[Segment]] = []
+        self.ended = False
         self._views = list(views)
         self._takes_s = takes_s
 
@@ -221,6 +222,9 @@ class FakeScorer:
         if isinstance(view, Exception):
             raise view
         return view
+
+    def end(self) -> None:
+        self.ended = True
 
 
 class FakeToolbox:

@@ -128,6 +128,7 @@ class Driver:
                 self._close_journal(self._journal)
         if late:
             await asyncio.wait(late, timeout=_CANCEL_S)
+        self._risk.end()
 
     def feed(self, event: e.Event) -> None:
         """Give the core one event and obey what it says, at once and in order."""
