@@ -19,10 +19,11 @@ _AUDIENCE = (
 )
 _LIFE_S = 3600
 _CUSTOM_LIFE_MOST_S = 3600
-_SCOPES = {
+_DATABASE_SCOPES = {  # one of them
     "https://www.googleapis.com/auth/firebase.database",
-    "https://www.googleapis.com/auth/userinfo.email",
+    "https://www.googleapis.com/auth/firebase",
 }
+_EMAIL_SCOPE = "https://www.googleapis.com/auth/userinfo.email"
 
 
 class Unauthorized(Exception):
@@ -62,7 +63,8 @@ class Identity:
         """An access token for what a service account has signed; raises `Unauthorized`."""
         claims = self._signed(assertion)
         scopes = set(str(claims.get("scope", "")).split())
-        if claims.get("iss") != self.email or not scopes >= _SCOPES:
+        enough = _EMAIL_SCOPE in scopes and scopes & _DATABASE_SCOPES
+        if claims.get("iss") != self.email or not enough:
             raise Unauthorized("invalid_grant")
         token = f"ya29.{secrets.token_urlsafe(24)}"
         self._access[token] = self._wall_clock() + _LIFE_S

@@ -7,6 +7,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -56,8 +57,13 @@ def cut(connection: HTTPConnection) -> None:
 
 
 @asynccontextmanager
-async def hosting(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
-    """Serve an ASGI application; yields its base URL. Port 0 takes any free one."""
+async def hosting(
+    app: Any, *, host: str = "127.0.0.1", port: int = 0, certificate: Path | None = None
+) -> AsyncIterator[str]:
+    """Serve an ASGI application; yields its base URL. Port 0 takes any free one.
+
+    With `certificate`, a PEM file that holds the key as well, it is served over TLS.
+    """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
@@ -71,6 +77,7 @@ async def hosting(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> AsyncI
         access_log=False,
         log_config=None,
         timeout_graceful_shutdown=1,
+        ssl_certfile=certificate,
     )
     web = _Uvicorn(config)
     running = asyncio.ensure_future(web.serve(sockets=[listener]))
@@ -79,7 +86,8 @@ async def hosting(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> AsyncI
             if running.done():
                 await running
             await asyncio.sleep(0.005)
-        yield f"http://{host}:{listener.getsockname()[1]}"
+        scheme = "http" if certificate is None else "https"
+        yield f"{scheme}://{host}:{listener.getsockname()[1]}"
     finally:
         web.should_exit = True
         await asyncio.wait([running], timeout=3)
