@@ -131,7 +131,7 @@ async def open_server(
             mirror=await _mirrors(settings, mirror, lambda call: desk.tenant_of(call), stack),
         )
         directory = patience.wrap(db.PostgresAgentDirectory(pool))
-        outbound = _outbound(settings, pool, directory, twilio, patience)
+        outbound = _outbound(settings, pool, directory, twilio, outbox, patience)
         desk = FrontDesk(
             settings,
             directory,
@@ -260,16 +260,18 @@ def _outbound(
     pool: db.Pool,
     directory: db.PostgresAgentDirectory,
     twilio: TwilioRest | None,
+    outbox: Outbox,
     patience: Patience,
 ) -> OutboundOffice:
     """Looks after calls we placed; places and looks up some only with an account and a URL."""
     dials = patience.wrap(db.PostgresDials(pool))
     if twilio is None or not settings.public_url:
-        return OutboundOffice(dials, directory)
+        return OutboundOffice(dials, directory, outbox.put)
     recordings = patience.wrap(db.PostgresRecordings(pool))
     return OutboundOffice(
         dials,
         directory,
+        outbox.put,
         Dialler(dials, twilio, settings.public_url),
         Recorder(recordings, twilio, settings.data_dir),
     )

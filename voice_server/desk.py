@@ -267,11 +267,11 @@ class FrontDesk:
 
     def status_changed(self, change: StatusChange) -> None:
         """The carrier reports on a call; a final report ends one that still lives."""
-        call_id = self._by_carrier.get(change.carrier_call_id) or change.call_id
-        if change.call_id and self._outbound is not None:
-            held = call_id in self._live or call_id in self._admitted
-            self._outbound.reported(change, live=held)
-        if not call_id:
+        call_id = self._by_carrier.get(change.carrier_call_id)
+        if call_id is None:
+            # Perhaps a call of ours that has not come in here; whether it is, the office finds out.
+            if change.call_id and self._outbound is not None:
+                self._outbound.reported(change)
             return
         raw = change.status.value
         self._rows(StatusChanged(call_id, SESSION_STATUS[raw], raw, int(self._wall_clock() * 1000)))

@@ -179,7 +179,7 @@ async def test_an_unknown_number_is_rejected_unbilled(edge):
         (Refused("full", status=503), "inbound", ["Say", "Hangup"], "503"),
         (Refused("plan limit", status=429), "inbound", ["Say", "Hangup"], "429"),
         (Refused("blocked", status=403), "inbound", ["Reject"], "403"),
-        (Refused("unknown", status=404), "outbound-api", ["Say", "Hangup"], "404"),
+        (Refused("unknown", status=404), "outbound-api", ["Hangup"], "404"),
         (ServiceUnavailable("store", "away"), "inbound", ["Say", "Hangup"], "503"),
         (TimeoutError(), "inbound", ["Say", "Hangup"], "503"),
     ],

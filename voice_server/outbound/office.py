@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
+import time
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from db.dials import DialRow
 from db.errors import StoreError
-from db.rows import AgentRow
+from db.rows import AgentRow, CallRow, StatusChanged
 from voice_server.errors import ServiceError
 from voice_server.outbound.dialler import Dialler, DialStore
 from voice_server.outbound.recordings import Recorder
 from voice_server.ports import CallId
-from voice_server.twilio.desk import SESSION_STATUS, MachineVerdict, Recorded, StatusChange
+from voice_server.twilio.desk import (
+    SESSION_STATUS,
+    CarrierStatus,
+    MachineVerdict,
+    Recorded,
+    StatusChange,
+)
 
 _NOTES_MOST: Final = 1_000  # beyond that the sweep finds out by itself
 
@@ -39,6 +46,8 @@ class AgentsById(Protocol):
 class OutboundOffice:
     """Knows the intents behind outbound calls; `run` looks after them until it is cancelled.
 
+    `rows` takes the rows of all calls.
+
     Without a dialler (no carrier account) nothing is placed or looked up, but calls that
     another process has placed are admitted. `answered`, `reported` and `recorded` never block:
     the work goes on in tasks that `run` owns, and what is lost with them the sweep repeats.
@@ -48,12 +57,14 @@ class OutboundOffice:
         self,
         store: DialStore,
         agents: AgentsById,
+        rows: Callable[[CallRow], None],
         dialler: Dialler | None = None,
         recorder: Recorder | None = None,
     ) -> None:
         self.dialler = dialler
         self._store = store
         self._agents = agents
+        self._rows = rows
         self._recorder = recorder
         self._notes: set[asyncio.Task[None]] = set()
 
@@ -69,9 +80,9 @@ class OutboundOffice:
         agent = await self._agents.by_id(dial.agent_id)
         return None if agent is None else Arrival(dial, agent)
 
-    def reported(self, change: StatusChange, *, live: bool) -> None:
-        """The carrier reports on a dialled call. One that nobody holds is closed here."""
-        self._note(self._take_note(change, live=live))
+    def reported(self, change: StatusChange) -> None:
+        """The carrier reports on a dialled call that is not held here; it may be elsewhere."""
+        self._note(self._take_note(change))
 
     def hang_up(self, verdict: MachineVerdict) -> None:
         """End a call that a machine has answered."""
@@ -111,15 +122,15 @@ class OutboundOffice:
         self._notes.add(task)
         task.add_done_callback(self._notes.discard)
 
-    async def _take_note(self, change: StatusChange, *, live: bool) -> None:
+    async def _take_note(self, change: StatusChange) -> None:
         dial = await self._store.place(change.call_id, change.carrier_call_id)
-        if dial is None or live or not change.status.is_final:
-            return
-        raw = change.status.value
-        if raw == "completed" and dial.status == "answered":
-            return  # some process held this call and has the last word; else the sweep has
-        duration_ms = max(change.duration_s, 0) * 1000
-        await self._store.finish(change.call_id, SESSION_STATUS[raw], raw, duration_ms=duration_ms)
+        if dial is None:
+            return  # not the call that we meant by this id
+        raw, at = change.status.value, int(time.time() * 1000)
+        if change.status.is_final and change.status is not CarrierStatus.COMPLETED:
+            await self._store.finish(change.call_id, SESSION_STATUS[raw], raw)
+        else:  # who held an answered call has the last word; if nobody has, the sweep gives it
+            self._rows(StatusChanged(change.call_id, SESSION_STATUS[raw], raw, at))
 
     async def _fetch(self, recorder: Recorder, call_id: CallId, recorded: Recorded) -> None:
         await recorder.fetch(call_id, recorded)

@@ -265,8 +265,9 @@ def _is_over(fields: Fields) -> bool:
 
 
 def _refusal(refusal: Refused, ringing: Ringing) -> str:
-    if ringing.direction == "inbound" and refusal.status in {403, 404}:
-        return twiml.reject("rejected")
+    if refusal.status in {403, 404}:
+        # Whom we have called by mistake is not told that we are busy.
+        return twiml.reject("rejected") if ringing.direction == "inbound" else twiml.hang_up()
     return twiml.hang_up(_BUSY)
 
 
