@@ -162,6 +162,30 @@ def test_ears_that_open_but_never_hear_anything_are_left_alone_in_the_end(virtua
     assert dead.got.count(b"a") == 3
 
 
+def test_a_commit_without_an_answer_in_time_goes_to_the_next_ears(virtual):
+    class Mute(Ears):
+        async def __aiter__(self):
+            await asyncio.Event().wait()
+            yield
+
+    async def scene() -> tuple[tuple[int, str], float]:
+        _, healths = chain(Mute(), Ears())
+        links = [EarsLink(Mute(), healths[0], answer_s=0.5), EarsLink(Ears(), healths[1])]
+        async with EarsChain(links).listen(FACTS) as transcriber:
+            heard = aiter(transcriber)
+            answer = asyncio.ensure_future(anext(heard))
+            await asyncio.sleep(7.3)  # silence is no reason to give up
+            transcriber.push(b"a")
+            transcriber.commit(1)
+            final = await answer
+            await heard.aclose()
+            return (final.utterance, final.text), asyncio.get_running_loop().time()
+
+    answer, at = virtual(scene())
+    assert answer == (1, "a")
+    assert at == pytest.approx(7.3 + 0.5 + 0.05)
+
+
 @pytest.mark.parametrize("fails_at", [0, 1])
 def test_leaving_in_the_middle_closes_the_ears_in_use(virtual, fails_at):
     ears = Ears(fails_at=fails_at), Ears()

@@ -227,6 +227,21 @@ def test_the_last_model_is_asked_even_while_it_rests(virtual):
     assert only.asked == 6
 
 
+def test_a_model_that_broke_off_is_not_asked_for_a_minute_of_the_call(virtual):
+    broken, reserve = Mind("half an", DOWN), Mind("reserve")
+
+    async def scene() -> None:
+        model, _ = chain(broken, reserve)
+        with pytest.raises(ServiceUnavailable):
+            await collect(model.reply(REQUEST))
+        assert (await collect(model.reply(REQUEST)))[0][1] == "reserve"
+        await asyncio.sleep(60)
+        broken.script = ("whole",)
+        assert (await collect(model.reply(REQUEST)))[0][1] == "whole"
+
+    virtual(scene())
+
+
 def test_leaving_a_reply_closes_the_model(virtual):
     mind = Mind("a", 9.0, "b")
 

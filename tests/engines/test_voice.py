@@ -157,13 +157,30 @@ def test_an_interrupted_turn_leaves_no_task_and_closes_the_voice(virtual, after_
     assert (first.closed, second.closed) == (first.asked, second.asked)
 
 
-def test_a_voice_that_fails_again_and_again_is_left_alone(virtual):
-    first = Voice(moods={0: DOWN})
+def test_a_voice_that_failed_is_not_waited_for_again_in_the_same_minute_of_the_call(virtual):
+    first = Voice(moods={0: 9.0})
 
     async def scene() -> None:
         speaker, _ = chain(first, Voice())
         for _ in range(6):
             await speak(speaker, ("Hello.",))
+        assert first.asked == 1
+        await asyncio.sleep(60)
+        first.moods = {}
+        await speak(speaker, ("Hello.",))
+        assert first.asked == 2
+
+    virtual(scene())
+
+
+def test_a_voice_that_fails_in_call_after_call_is_left_alone(virtual):
+    first = Voice(moods={0: DOWN})
+    health = Health("x")
+
+    async def scene() -> None:
+        for _ in range(6):
+            links = [VoiceLink(first, health, LIMITS), VoiceLink(Voice(), Health("y"), LIMITS)]
+            await speak(VoiceChain(links), ("Hello.",))
 
     virtual(scene())
     assert first.asked == 3

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 import msgspec
 
 from voice_server.call.events import Consumed, FinalTranscript, PartialTranscript
 from voice_server.engines.health import Health
-from voice_server.errors import ServiceError
+from voice_server.errors import ServiceError, ServiceUnavailable
 from voice_server.ports import CallFacts, SpeechToText, Transcriber
 
 Heard = PartialTranscript | FinalTranscript | Consumed
@@ -20,10 +21,11 @@ _KEPT_FRAMES = 750  # 15 s: longer utterances are cut by any recogniser
 
 
 class EarsLink(msgspec.Struct, frozen=True):
-    """One recogniser of a chain."""
+    """One recogniser of a chain. One that leaves a commit unanswered for `answer_s` has failed."""
 
     ears: SpeechToText
     health: Health
+    answer_s: float = math.inf
 
 
 class EarsChain:
@@ -72,10 +74,11 @@ class _ChainedTranscriber:
             try:
                 engine = await self._stack.enter_async_context(link.ears.listen(self._facts))
                 self._take_over(engine)
-                async for heard in engine:
-                    link.health.answered()
-                    if not isinstance(heard, FinalTranscript) or self._kept.answered(heard):
-                        yield heard
+                async with aclosing(self._heard_of(engine, link)) as hearing:
+                    async for heard in hearing:
+                        link.health.answered()
+                        if not isinstance(heard, FinalTranscript) or self._kept.answered(heard):
+                            yield heard
             except ServiceError as error:
                 link.health.failed(loop.time(), error)
                 self._engine = None
@@ -84,6 +87,32 @@ class _ChainedTranscriber:
                 await self._stack.aclose()
                 continue
             return
+
+    async def _heard_of(self, engine: Transcriber, link: EarsLink) -> AsyncGenerator[Heard, None]:
+        """What the engine says; raises `ServiceUnavailable` when an answer takes too long."""
+        loop = asyncio.get_running_loop()
+        began, stream = loop.time(), aiter(engine)
+        waiting: asyncio.Task[Heard | None] | None = None
+        try:
+            while True:
+                waiting = loop.create_task(_next(stream), name=link.health.name)
+                while not waiting.done():
+                    now, owed_since = loop.time(), self._kept.owed_since
+                    since = now if owed_since is None else max(began, owed_since)
+                    left = since + link.answer_s - now
+                    if left <= 0:
+                        raise ServiceUnavailable(link.health.name, "an utterance has no answer")
+                    await asyncio.wait([waiting], timeout=None if left == math.inf else left)
+                heard = waiting.result()
+                if heard is None:
+                    return
+                yield heard
+        finally:
+            if waiting is not None:
+                waiting.cancel()
+                await asyncio.gather(waiting, return_exceptions=True)  # told already, or too late
+            if isinstance(stream, AsyncGenerator):
+                await stream.aclose()
 
     def _take_over(self, engine: Transcriber) -> None:
         for kept in self._kept:
@@ -99,12 +128,16 @@ class _ChainedTranscriber:
         await self._stack.aclose()
 
 
+async def _next(stream: AsyncIterator[Heard]) -> Heard | None:
+    return await anext(stream, None)
+
+
 class _Kept(deque[bytes | int]):
     """Frames and commits without an answer, in order; the oldest frames go, commits never."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._owed: set[int] = set()
+        self._owed: dict[int, float] = {}  # when each was committed
         self._frames = 0
 
     def push(self, mulaw: bytes) -> None:
@@ -115,7 +148,12 @@ class _Kept(deque[bytes | int]):
 
     def commit(self, utterance: int) -> None:
         self.append(utterance)
-        self._owed.add(utterance)
+        self._owed[utterance] = asyncio.get_running_loop().time()
+
+    @property
+    def owed_since(self) -> float | None:
+        """When the oldest commit without an answer was made."""
+        return min(self._owed.values(), default=None)
 
     def answered(self, heard: FinalTranscript) -> bool:
         """Forget the audio up to the commit that was answered; a cut of its own forgets all.
@@ -127,7 +165,7 @@ class _Kept(deque[bytes | int]):
             return True
         if heard.utterance not in self._owed:
             return False
-        self._owed.discard(heard.utterance)
+        del self._owed[heard.utterance]
         kept = list(self)
         end = kept.index(heard.utterance)
         begin = end  # answers may come in disorder: what belongs to earlier commits stays

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from functools import partial
 
 import msgspec
@@ -10,8 +12,11 @@ import msgspec
 from voice_server.call.events import Consumed, ReplyEnded, ReplyText, ToolRequested
 from voice_server.engines.health import Health
 from voice_server.engines.race import Runner, race
+from voice_server.errors import ServiceError
 from voice_server.limits import Limits
 from voice_server.ports import LanguageModel, ReplyRequest
+
+_SHUNNED_S = 60.0  # a model that left the caller with half an answer
 
 Piece = ReplyText | ToolRequested | ReplyEnded | Consumed
 
@@ -26,17 +31,24 @@ class LanguageLink(msgspec.Struct, frozen=True):
 
 
 class LanguageChain:
-    """A `LanguageModel` of several, best first; the last is asked however it has been doing."""
+    """A `LanguageModel` of several, best first, for one call.
+
+    The last is asked however it has been doing. One that broke off in the middle of an answer
+    is not asked for a minute: the caller has borne an apology and should not hear a second.
+    """
 
     def __init__(self, links: Sequence[LanguageLink]) -> None:
         assert links
         self._links = tuple(links)
+        self._shunned: dict[int, float] = {}  # until when, by place
 
     async def reply(self, request: ReplyRequest) -> AsyncGenerator[Piece, None]:
         """Answer with the first model that does; raises what the last one raised."""
+        now, last = asyncio.get_running_loop().time(), len(self._links) - 1
         runners = [
-            Runner(link.health, link.limits, partial(link.model.reply, request), link.reserve)
-            for link in self._links
+            Runner(link.health, link.limits, partial(self._ask, place, request), link.reserve)
+            for place, link in enumerate(self._links)
+            if place == last or self._shunned.get(place, now) <= now
         ]
         stream = race(runners)
         try:
@@ -44,3 +56,15 @@ class LanguageChain:
                 yield piece
         finally:
             await stream.aclose()
+
+    async def _ask(self, place: int, request: ReplyRequest) -> AsyncGenerator[Piece, None]:
+        begun = False
+        try:
+            async with aclosing(self._links[place].model.reply(request)) as pieces:
+                async for piece in pieces:
+                    begun = True
+                    yield piece
+        except ServiceError:
+            if begun:
+                self._shunned[place] = asyncio.get_running_loop().time() + _SHUNNED_S
+            raise

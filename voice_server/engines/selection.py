@@ -28,6 +28,7 @@ from voice_server.provider_settings import Provider, ProviderSettings
 from voice_server.runtime.services import Services
 from voice_server.speech.elevenlabs import (
     Access,
+    CommitStrategy,
     EarsConfig,
     ElevenLabsSpeechToText,
     ElevenLabsTextToSpeech,
@@ -41,12 +42,13 @@ from voice_server.vault.choice import PROVIDERS, Engine, KeyChoice, KeyChooser
 log = logging.getLogger(__name__)
 
 # With a local engine behind it a remote one is given up before a caller would notice.
-LISTEN_LIMITS = Limits(first_byte_s=1.0, between_s=1.0, total_s=1.2)
-SPEAK_LIMITS = Limits(first_byte_s=0.9, between_s=0.9, total_s=60.0)
+LISTEN_LIMITS = Limits(first_byte_s=1.0, between_s=0.7, total_s=1.2)
+SPEAK_LIMITS = Limits(first_byte_s=0.55, between_s=0.55, total_s=60.0)
 THINK_LIMITS = Limits(first_byte_s=1.2, between_s=1.2, total_s=20.0)
 # Of the race: a request for a tool is whole before it shows, so only the stream itself can be
 # held to the limits above.
 ANSWER_LIMITS = Limits(first_byte_s=4.0, between_s=4.0, total_s=21.0)
+_CUT_GRACE_S = 1.0  # beyond the silence after which a service cuts by itself
 LOCAL_LIMITS = Limits(first_byte_s=10.0, between_s=10.0, total_s=60.0)
 
 _MOST_MINDS = 3  # providers asked before the local model
@@ -86,6 +88,7 @@ class RemotePlan(msgspec.Struct, frozen=True):
                         self._access(account), self.ears_config, spend, LISTEN_LIMITS
                     ),
                     account.health(Engine.SPEECH_TO_TEXT),
+                    self._answer_s(),
                 )
                 for account in self.ears
             ]
@@ -126,6 +129,11 @@ class RemotePlan(msgspec.Struct, frozen=True):
         if isinstance(link.connection, AnthropicConnection):
             return AnthropicChat(link.connection, link.mind, self.tools, THINK_LIMITS, spend)
         return OpenAIChat(link.connection, link.mind, self.tools, THINK_LIMITS, spend)
+
+    def _answer_s(self) -> float:
+        if self.ears_config.commit_strategy is CommitStrategy.VAD:
+            return self.ears_config.vad_silence_s + _CUT_GRACE_S
+        return LISTEN_LIMITS.between_s
 
     def _access(self, account: Account) -> Access:
         return Access(account.choice.key, self.base_url)

@@ -14,6 +14,8 @@ from voice_server.errors import ServiceError, ServiceUnavailable
 from voice_server.limits import Limits
 from voice_server.ports import CallFacts, TextToSpeech
 
+_SHUNNED_S = 60.0  # a voice that failed: a call should not wait for it again and again
+
 Sound = SpeechReady | Consumed
 
 
@@ -26,11 +28,15 @@ class VoiceLink(msgspec.Struct, frozen=True):
 
 
 class VoiceChain:
-    """A `TextToSpeech` of several, best first; the last is used however it has been doing."""
+    """A `TextToSpeech` of several, best first, for one call.
+
+    The last is used however it has been doing; another that has failed rests for a minute.
+    """
 
     def __init__(self, links: Sequence[VoiceLink]) -> None:
         assert links
         self._links = tuple(links)
+        self._shunned: dict[int, float] = {}  # until when, by place
 
     async def speak(
         self, turn: TurnId, pieces: AsyncIterator[str], facts: CallFacts
@@ -45,7 +51,9 @@ class VoiceChain:
         try:
             for place, link in enumerate(self._links):
                 last = place == len(self._links) - 1
-                if not last and not link.health.may_ask(loop.time()):
+                now = loop.time()
+                shunned = self._shunned.get(place, now) > now
+                if not last and (shunned or not link.health.may_ask(now)):
                     continue
                 try:
                     async with aclosing(_perform(link, turn, script, facts)) as sounds:
@@ -53,6 +61,7 @@ class VoiceChain:
                             yield sound
                 except ServiceError as error:
                     link.health.failed(loop.time(), error)
+                    self._shunned[place] = loop.time() + _SHUNNED_S
                     if last:
                         raise
                     continue
