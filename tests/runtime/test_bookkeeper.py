@@ -43,6 +43,7 @@ VIEW = Assessment(
     predictions=(Prediction("scam-1", "scam", 0.987654321),),
     model_version="1.2",
     processing_us=420,
+    tactics=("gift_card", "urgency"),
 )
 
 
@@ -87,7 +88,8 @@ def test_a_detection_fills_every_column_truthfully():
     ]
     assert [one["name"] for one in json.loads(row.behaviour_json)] == ["pressure"]
     assert json.loads(row.predictions_json) == [
-        {"model": "scam-1", "label": "scam", "probability": 0.987654321}
+        {"model": "scam-1", "label": "scam", "probability": 0.987654321},
+        {"model": "kinds", "label": "gift_card", "tactics": ["gift_card", "urgency"]},
     ]
     assert json.loads(row.segments_json) == [
         {

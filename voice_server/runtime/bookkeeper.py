@@ -15,7 +15,7 @@ from db.rows import (
     StatusChanged,
     TurnMeasured,
 )
-from detectors.assessment import Finding
+from detectors.assessment import Assessment, Finding
 from voice_server.call import Call, Disposition
 from voice_server.call import commands as c
 from voice_server.ports import CallFacts
@@ -88,12 +88,7 @@ class Bookkeeper:
             severity=view.severity.value,
             confidence=view.confidence,
             patterns_json=_findings(view.findings, "pattern"),
-            predictions_json=_json.encode(
-                [
-                    {"model": p.model, "label": p.label, "probability": p.probability}
-                    for p in view.predictions
-                ]
-            ).decode(),
+            predictions_json=_predictions(view),
             keywords=_keywords(view.findings),
             behaviour_json=_findings(view.findings, "behaviour"),
             segments_json=_json.encode(
@@ -153,6 +148,17 @@ def _findings(findings: Iterable[Finding], detector: str) -> str:
             if f.detector == detector
         ]
     ).decode()
+
+
+def _predictions(view: Assessment) -> str:
+    """What the models said, and which kind of scam with which tactics it looks like."""
+    said: list[dict[str, object]] = [
+        {"model": p.model, "label": p.label, "probability": p.probability}
+        for p in view.predictions
+    ]
+    if view.scam_type or view.tactics:
+        said.append({"model": "kinds", "label": view.scam_type, "tactics": view.tactics})
+    return _json.encode(said).decode()
 
 
 def _keywords(findings: Iterable[Finding]) -> tuple[str, ...]:
