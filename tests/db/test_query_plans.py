@@ -44,6 +44,11 @@ INSERT INTO orders
     (order_id, customer_name, customer_phone, service_type, vendor_id, idempotency_key)
 SELECT 'ORD-' || n, 'c', n::text, 'other', user_id, n::text
 FROM (SELECT user_id, row_number() OVER () AS n FROM call_sessions LIMIT 8000) AS numbered;
+INSERT INTO dial_intents
+    (id, user_id, agent_id, to_number, from_number, state, status, carrier_call_id, finished_at,
+    settled_at, price_micro_usd)
+SELECT id, user_id, agent_id, '+12025550177', '+12025550111', 'finished', 'completed',
+    twilio_call_id, now(), now(), 14000 FROM call_sessions;
 INSERT INTO prices (item, micro_usd, per, effective_from)
 SELECT 'item-' || i, 1, 1, '2020-01-01'::timestamptz + d * interval '1 day'
 FROM generate_series(1, 50) AS i CROSS JOIN generate_series(1, 20) AS d;
@@ -123,6 +128,21 @@ SERVER = [
     ),
     ("SELECT * FROM orders WHERE order_id = 'ORD-7'", {"orders_order_id_key"}),
     ("SELECT * FROM orders WHERE customer_phone = '7'", {"idx_orders_customer_phone"}),
+    (
+        "SELECT id FROM dial_intents WHERE settled_at IS NULL AND (state NOT IN "
+        "('placed', 'finished') OR checked_at <= now()) AND checked_at <= now() "
+        "ORDER BY checked_at LIMIT 50 FOR UPDATE SKIP LOCKED",
+        {"idx_dial_intents_unsettled"},
+    ),
+    (
+        "SELECT id FROM dial_intents WHERE settled_at IS NOT NULL AND price_micro_usd IS NULL "
+        "AND carrier_call_id IS NOT NULL AND checked_at <= now() ORDER BY checked_at LIMIT 50",
+        {"idx_dial_intents_unpriced"},
+    ),
+    (
+        "SELECT id FROM dial_intents WHERE carrier_call_id = 'CA1007'",
+        {"dial_intents_carrier_call_id_key"},
+    ),
     ("DELETE FROM call_sessions WHERE id = 'call-1001'", {"call_sessions_pkey"}),
 ]
 
