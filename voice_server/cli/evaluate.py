@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -73,6 +74,10 @@ def command() -> None:
 def scam(data: Path, out: Path, dialogues: Path, as_json: bool, quick: bool) -> None:
     """Train without each source and each topic of our own, and see what is made of it."""
     corpora = read_corpora(data)
+    if find_spec("sklearn") is None:
+        raise click.ClickException(
+            "the baseline needs scikit-learn; install it with: pip install 'voice-server[train]'"
+        )
     try:
         manifest = read_manifest()
         shipped = ScamModel.load()
