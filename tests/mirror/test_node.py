@@ -8,8 +8,9 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.mirror import conversation
 from detectors.assessment import Severity
-from tests.mirror.states import conversation, state, told
+from tests.mirror.states import state, told
 from voice_server.call.live import Line
 from voice_server.mirror.node import changes, leaves_of, nested
 from voice_server.testing.lab.firebase_tree import path_of, replaced, shown, stored

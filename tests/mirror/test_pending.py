@@ -153,7 +153,30 @@ def test_nothing_known_is_nothing_to_do():
     assert pending().take(1e9, 0) is None
 
 
-OUTCOMES = st.sampled_from(["written", "written", "lost", "done but lost"])
+def test_when_every_node_is_refused_it_is_the_database_that_is_not_to_be_had():
+    queue = pending()
+    for number in range(64):
+        queue.put(f"c{number}", "t", state(1))
+    now, sizes = 0.0, []
+    while now < 60:
+        batch = queue.take(now, 0)
+        if batch is not None:
+            sizes.append(len(batch.items))
+            queue.settle(batch, Result.REFUSED, now)
+        now += 0.05
+    assert sizes[:7] == [64, 32, 16, 8, 4, 2, 1]
+    assert len(sizes) < 30
+    assert not queue.healthy
+    now = queue.next_at() or 0
+    while batch := queue.take(now, 0):
+        queue.settle(batch, Result.WRITTEN, now)
+        now += 0.1
+    assert queue.healthy
+    assert now < 60 + 20
+
+
+FATES = ["written", "written", "written", "lost", "done but lost", "refused"]
+OUTCOMES = st.sampled_from(FATES)
 
 
 @settings(max_examples=60, deadline=None)
@@ -179,11 +202,11 @@ def test_whatever_fails_the_last_state_of_every_call_arrives_within_the_budget(f
             for item in batch.items:
                 attempts[item.call_id].append(now)
             fate = pending_fates.pop() if pending_fates else "written"
-            if fate != "lost":
+            if fate not in ("lost", "refused"):
                 for path, value in batch.updates.items():
                     tree = replaced(tree, path_of(path), stored(value, None, 0))
-            result = Result.WRITTEN if fate == "written" else Result.UNAVAILABLE
-            queue.settle(batch, result, now)
+            results = {"written": Result.WRITTEN, "refused": Result.REFUSED}
+            queue.settle(batch, results.get(fate, Result.UNAVAILABLE), now)
         now += 0.1
         assert now < 3_000
     for call_id, live in last.items():

@@ -14,6 +14,7 @@ from voice_server.ports import CallId
 _RETRY_FIRST_S = 0.25
 _RETRY_MOST_S = 15.0
 _BATCH_MOST = 100  # nodes of one request; a node is 1 to 4 KB
+_REFUSALS_MOST = 3  # nodes refused one after the other; then it is not the nodes
 _CALLS_MOST = 2_000  # ten times what one process answers by default
 
 
@@ -57,8 +58,7 @@ class _Call(msgspec.Struct):
     written: int = -1  # the sequence number that it holds
     next_at: float = 0.0
     beat_at: float = 0.0
-    alone: bool = False  # was part of a refused batch: written by itself until that works
-    refusals: int = 0
+    refusals: int = 0  # of this node by itself: it travels alone until it is taken
 
     @property
     def dirty(self) -> bool:
@@ -83,6 +83,8 @@ class Pending:
         self._calls: dict[CallId, _Call] = {}
         self._retry_at = 0.0
         self._failures = 0
+        self._refused_in_a_row = 0
+        self._batch_most = _BATCH_MOST
 
     def __len__(self) -> int:
         return len(self._calls)
@@ -140,45 +142,46 @@ class Pending:
         """Calls that are due, ended ones first, those that have waited longest before others."""
         due = [(key, call) for key, call in self._calls.items() if call.due <= now]
         due.sort(key=lambda item: (not item[1].state.outcome, item[1].due))
-        if due and due[0][1].alone:
+        if due and due[0][1].refusals:
             yield due[0]
             return
-        yield from [item for item in due if not item[1].alone][:_BATCH_MOST]
+        yield from [item for item in due if not item[1].refusals][: self._batch_most]
 
     def settle(self, batch: Batch, result: Result, now: float) -> tuple[CallId, ...]:
         """Take note of what became of a batch; returns the calls that are over and done with."""
         if result is Result.WRITTEN:
-            self._failures = 0
+            self._failures = self._refused_in_a_row = 0
+            self._batch_most = min(_BATCH_MOST, self._batch_most * 2)
             return tuple(item.call_id for item in batch.items if self._written(item))
         for item in batch.items:
-            self._calls[item.call_id].base = None  # whatever is there, write it whole
-        if result is Result.REFUSED:
-            self._refused(batch, now)
-            return ()
-        for item in batch.items:
-            self._calls[item.call_id].written = -1
-        self._failures += 1
-        self._retry_at = now + self._wait(self._failures)
+            call = self._calls[item.call_id]
+            call.base, call.written = None, -1  # whatever is there, write it whole
+        if result is Result.UNAVAILABLE or not self._suspected(batch, now):
+            self._failures += 1
+            self._retry_at = now + self._wait(self._failures)
         return ()
 
     def _written(self, item: Item) -> bool:
         call = self._calls[item.call_id]
         call.base, call.written = item.leaves, item.sequence
-        call.alone, call.refusals = False, 0
+        call.refusals = 0
         if item.is_final:
             del self._calls[item.call_id]
         return item.is_final
 
-    def _refused(self, batch: Batch, now: float) -> None:
-        """One bad node spoils a whole batch: find it by writing each by itself."""
-        for item in batch.items:
-            call = self._calls[item.call_id]
-            call.written = -1
-            if len(batch.items) > 1:
-                call.alone = True
-            else:
-                call.refusals += 1
-                call.next_at = call.beat_at = now + self._wait(call.refusals)
+    def _suspected(self, batch: Batch, now: float) -> bool:
+        """One bad node spoils a whole batch: narrow it down. False = all of them are refused."""
+        if len(batch.items) > 1:
+            self._batch_most = len(batch.items) // 2
+            return True
+        call = self._calls[batch.items[0].call_id]
+        if not call.refusals:
+            self._refused_in_a_row += 1
+            if self._refused_in_a_row > _REFUSALS_MOST:
+                return False
+        call.refusals += 1
+        call.next_at = call.beat_at = max(call.next_at, now + self._wait(call.refusals))
+        return True
 
     def _wait(self, failures: int) -> float:
         longest = min(_RETRY_MOST_S, _RETRY_FIRST_S * 2.0 ** min(failures - 1, 10))
