@@ -10,7 +10,7 @@ import pytest
 from tests.runtime.fakes import FACTS
 from voice_server.engines.plan import LocalOnly
 
-SDKS = ("openai", "anthropic", "elevenlabs", "twilio", "firebase_admin", "cryptography")
+SDKS = ("openai", "anthropic", "elevenlabs", "firebase_admin", "cryptography")
 
 
 def test_without_a_key_every_call_gets_the_very_same_engines(virtual):
