@@ -34,7 +34,7 @@ _EPOCH_S = 1_800_000_000.0
 _TENANTS = 5
 _LINES_SHOWN = 12
 _TIMEOUT_S = 4.0
-_RECOVERED_S = 2.0  # so long after the last failed request the database counts as healthy
+_RECOVERED_S = 1.0  # after the first write that works again: what had waited is not counted
 _DRAIN_S = 300.0
 _OUTAGE_FAULTS = (
     Fault.SERVER_ERROR,
@@ -133,22 +133,25 @@ class _Lags:
     def __init__(self) -> None:
         self._open: dict[str, deque[tuple[int, float]]] = {}
         self.ms: list[float] = []
-        self.failed_at = -1e9
         self.unhealthy_s = 0.0
+        self._failed_at: float | None = None  # since when nothing was written
+        self._healthy_at = 0.0
 
     def put(self, call_id: str, sequence: int, now: float) -> None:
         self._open.setdefault(call_id, deque()).append((sequence, now))
 
     def settled(self, batch: Batch, result: Result, now: float) -> None:
         if result is not Result.WRITTEN:
-            self.unhealthy_s += min(_RECOVERED_S, now - self.failed_at)
-            self.failed_at = now
+            self._failed_at = now if self._failed_at is None else self._failed_at
             return
+        if self._failed_at is not None:
+            self.unhealthy_s += now - self._failed_at
+            self._failed_at, self._healthy_at = None, now + _RECOVERED_S
         for item in batch.items:
             waiting = self._open[item.call_id]
             while waiting and waiting[0][0] <= item.sequence:
                 _, put_at = waiting.popleft()
-                if put_at >= self.failed_at + _RECOVERED_S:
+                if put_at >= self._healthy_at:
                     self.ms.append((now - put_at) * 1000)
 
 

@@ -12,7 +12,7 @@ from voice_server.mirror.node import SERVER_TIME, Leaves, changes, leaves_of, ne
 from voice_server.ports import CallId
 
 _RETRY_FIRST_S = 0.25
-_RETRY_MOST_S = 15.0
+_RETRY_MOST_S = 5.0
 _BATCH_MOST = 100  # nodes of one request; a node is 1 to 4 KB
 _REFUSALS_MOST = 3  # nodes refused one after the other; then it is not the nodes
 _CALLS_MOST = 2_000  # ten times what one process answers by default
@@ -22,6 +22,7 @@ class Pace(msgspec.Struct, frozen=True):
     """How often a node is written, and how long it is kept."""
 
     writes_per_s: float = 4.0
+    gather_s: float = 0.05  # from one request to the next, so that calls travel together
     beat_s: float = 60.0  # a call of which there is no news is written so often
     lease_s: float = 240.0  # a live node not written for so long belongs to a dead process
     keep_s: float = 600.0  # how long the node of an ended call may be read
@@ -81,7 +82,7 @@ class Pending:
         self._pace = pace
         self._jitter = jitter
         self._calls: dict[CallId, _Call] = {}
-        self._retry_at = 0.0
+        self._open_at = 0.0  # no request before
         self._failures = 0
         self._refused_in_a_row = 0
         self._batch_most = _BATCH_MOST
@@ -115,11 +116,11 @@ class Pending:
         """When there will be something to write, None while nothing is known of any call."""
         if not self._calls:
             return None
-        return max(self._retry_at, min(call.due for call in self._calls.values()))
+        return max(self._open_at, min(call.due for call in self._calls.values()))
 
     def take(self, now: float, wall_ms: int) -> Batch | None:
         """What is to be written now. Report on it before taking the next."""
-        if now < self._retry_at:
+        if now < self._open_at:
             return None
         items: list[Item] = []
         updates: Leaves = {}
@@ -136,7 +137,10 @@ class Pending:
             # Attempts count, not successes: a database in trouble gets no more than its share.
             call.next_at = now + 1 / self._pace.writes_per_s
             call.beat_at = now + self._pace.beat_s
-        return Batch(tuple(items), updates) if items else None
+        if not items:
+            return None
+        self._open_at = now + self._pace.gather_s
+        return Batch(tuple(items), updates)
 
     def _chosen(self, now: float) -> Iterator[tuple[CallId, _Call]]:
         """Calls that are due, ended ones first, those that have waited longest before others."""
@@ -158,7 +162,7 @@ class Pending:
             call.base, call.written = None, -1  # whatever is there, write it whole
         if result is Result.UNAVAILABLE or not self._suspected(batch, now):
             self._failures += 1
-            self._retry_at = now + self._wait(self._failures)
+            self._open_at = now + self._wait(self._failures)
         return ()
 
     def _written(self, item: Item) -> bool:
