@@ -13,7 +13,7 @@ from tests.engines.lab import providers, tell
 from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
 from voice_server.testing.virtual import hold_time
 
-pytestmark = [pytest.mark.weights, pytest.mark.postgres]
+pytestmark = [pytest.mark.weights, pytest.mark.postgres, pytest.mark.slow]
 
 ORDER = "You're booked"
 LONGEST_WAIT_MS = 2_000
@@ -110,14 +110,16 @@ def waits(pytestconfig) -> Iterator[dict[str, list[int]]]:
     """Collects how long each caller waited for us after their own words, and shows it."""
     collected: dict[str, list[int]] = {}
     yield collected
+    capture = pytestconfig.pluginmanager.get_plugin("capturemanager")
     reporter = pytestconfig.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or not collected:
+    if reporter is None or capture is None:
         return
-    reporter.ensure_newline()
-    reporter.line("from the caller's last word to our next sound, ms; 700 of it is their pause")
-    reporter.line(f"{'fault':34}{'p50':>7}{'p100':>7}")
-    for what, found in collected.items():
-        reporter.line(f"{what:34}{int(median(found)):7}{max(found):7}")
+    with capture.global_and_fixture_disabled():
+        reporter.ensure_newline()
+        reporter.line("from the caller's last word to our next sound, in ms; 700 is their pause")
+        reporter.line(f"{'fault':32}{'p50':>7}{'p100':>7}")
+        for what, found in collected.items():
+            reporter.line(f"{what:32}{int(median(found)):7}{max(found):7}")
 
 
 @pytest.mark.parametrize("what", FAULTS)
