@@ -180,8 +180,9 @@ class FirebaseLab:
             top = path_of(text.removesuffix(".json"))
             paths = [top]
             if method == "PATCH":
-                paths = [(*top, *path_of(key)) for key in msgspec.json.decode(body)]
-        except (BadData, msgspec.MsgspecError, TypeError):
+                keys = msgspec.json.decode(body, type=dict[str, Any])
+                paths = [(*top, *path_of(key)) for key in keys]
+        except (BadData, msgspec.MsgspecError):
             return
         nodes.update(path[:_NODE_DEPTH] for path in paths)
         for node in sorted(nodes):
