@@ -22,7 +22,12 @@ import pytest
 
 from db import EmbeddedPostgres, Pool, migrate, open_pool
 
-_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",  # every test has a pool of its own
+}
 _numbers = itertools.count(1)
 
 

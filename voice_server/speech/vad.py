@@ -221,12 +221,12 @@ class SileroVoiceActivity:
             return
         if error := done.exception():
             log.error("voice activity model failed", extra={"error": type(error).__name__})
-            return
-        scores, after = done.result()
-        for row, ((track, _), percent) in enumerate(zip(batch, scores, strict=True)):
-            if not track.closed:
-                self._state[:, track.slot] = after[:, row]
-                self.scored += 1
-                track.tell(percent)
+        else:
+            scores, after = done.result()
+            for row, ((track, _), percent) in enumerate(zip(batch, scores, strict=True)):
+                if not track.closed:
+                    self._state[:, track.slot] = after[:, row]
+                    self.scored += 1
+                    track.tell(percent)
         if self._ready and self._timer is None and self._loop is not None:
             self._timer = self._loop.call_soon(self._tick)
