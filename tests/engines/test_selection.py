@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +30,7 @@ from voice_server.llm.toolbox import CombinedToolbox
 from voice_server.ports import CallFacts
 from voice_server.provider_settings import Provider, ProviderSettings
 from voice_server.runtime.services import Services
+from voice_server.testing.lab.elevenlabs import open_elevenlabs
 from voice_server.vault.choice import Engine, KeyChoice, KeyChooser
 
 KEYS = {
@@ -179,6 +181,40 @@ def test_odd_configurations_are_told_to_the_operator_and_fail_no_call(virtual, c
     told = " ".join(record.warning for record in caplog.records)
     assert "speed" in told
     assert "no such model" in told
+
+
+async def ringing_s(url: str, key: str) -> float:
+    """How long the caller hears ringing because of us."""
+    of = ProviderSettings(ELEVENLABS_API_KEY=key, elevenlabs_api_url=url)
+    engines = Engines(of, KeyChooser(of, None), local(), can_transfer=True)
+    began = asyncio.get_running_loop().time()
+    await engines.choose(FACTS)
+    took = asyncio.get_running_loop().time() - began
+    await engines.close()
+    return took
+
+
+def test_the_phone_rings_until_a_voice_is_ready(virtual):
+    async def scene() -> None:
+        async with open_elevenlabs() as lab:
+            assert await ringing_s(lab.url, lab.key) < 0.1
+            assert lab.contexts_opened == 0
+
+    virtual(scene())
+
+
+def test_the_phone_does_not_ring_long_for_a_voice_that_does_not_answer(virtual):
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(-1)
+        writer.close()
+
+    async def scene() -> None:
+        async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+            host, port = server.sockets[0].getsockname()
+            assert await ringing_s(f"http://{host}:{port}", "k") == pytest.approx(0.8)
+            await asyncio.sleep(1)
+
+    virtual(scene())
 
 
 def test_calls_of_one_key_share_its_connection_and_its_health(virtual):

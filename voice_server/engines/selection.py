@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -51,6 +52,7 @@ ANSWER_LIMITS = Limits(first_byte_s=4.0, between_s=4.0, total_s=21.0)
 _CUT_GRACE_S = 1.0  # beyond the silence after which a service cuts by itself
 LOCAL_LIMITS = Limits(first_byte_s=10.0, between_s=10.0, total_s=60.0)
 
+_RING_S = 0.8  # the caller hears ringing meanwhile; a handshake on their greeting is silence
 _MOST_MINDS = 3  # providers asked before the local model
 
 
@@ -213,7 +215,8 @@ class Engines:
         _tell(facts, [*dict.fromkeys(warnings), *(w for link in minds for w in link.mind.warnings)])
         if plan.voices:
             access = Access(plan.voices[0].choice.key, plan.base_url)
-            self._sockets.warm(access, voice)
+            if (warming := self._sockets.warm(access, voice)) is not None:
+                await asyncio.wait([warming], timeout=_RING_S)
         return plan
 
     def _of(self, keys: Sequence[KeyChoice]) -> tuple[Account, ...]:

@@ -243,10 +243,14 @@ class VoiceSockets:
         """Open sockets."""
         return sum(map(len, self._sockets.values()))
 
-    def warm(self, access: Access, voice: VoiceConfig) -> None:
-        """Have a socket ready soon; call it when a call begins. Failures show when speaking."""
-        if self._free(_key(access, voice)) is None:
-            self._start(self._warm(access, voice), "elevenlabs tts warming")
+    def warm(self, access: Access, voice: VoiceConfig) -> asyncio.Task[None] | None:
+        """Have a socket ready soon; call it when a call begins. Failures show when speaking.
+
+        The task, None when one is ready, may be waited for but belongs to the sockets.
+        """
+        if self._free(_key(access, voice)) is not None:
+            return None
+        return self._start(self._warm(access, voice), "elevenlabs tts warming")
 
     async def _warm(self, access: Access, voice: VoiceConfig) -> None:
         try:
@@ -302,10 +306,11 @@ class VoiceSockets:
             if not self._sockets[key]:
                 del self._sockets[key]
 
-    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def close(self) -> None:
         """Close all sockets, politely for 2 s at most."""
