@@ -16,6 +16,7 @@ _COMMANDS = {
     "evaluate": ("voice_server.cli.evaluate", "Evaluate the models we ship."),
     "keys": ("voice_server.cli.keys", "Keep the tenants' own keys of providers."),
     "dial": ("voice_server.cli.dial", "Have an agent call somebody."),
+    "doctor": ("voice_server.cli.doctor", "Find what is wrong, and how to mend it."),
     "lab": ("voice_server.cli.lab", "Run every simulated provider, for any client."),
     "models": ("voice_server.cli.models", "Fetch and check the third-party weights."),
     "prices": ("voice_server.cli.prices", "Show and change what things cost."),

@@ -13,7 +13,7 @@ from voice_server.cli.dial import e164, twilio_client
 from voice_server.errors import ConfigurationError, VoiceServerError
 from voice_server.telemetry import configure_logging
 from voice_server.twilio.address import STATUS_PATH, VOICE_PATH
-from voice_server.twilio.resources import IncomingNumber
+from voice_server.twilio.resources import leads_to
 
 
 @click.group()
@@ -62,14 +62,3 @@ async def _connect(number: str, *, check: bool) -> dict[str, Any]:
     finally:
         await rest.close()
     return {"number": number, "changed": changed, **wanted}
-
-
-def leads_to(number: IncomingNumber, *, voice_url: str, status_url: str) -> bool:
-    """Whether a number's calls and their callbacks come to these URLs."""
-    return (
-        (number.voice_url, number.status_callback) == (voice_url, status_url)
-        and (number.voice_method or "POST") == "POST"
-        and (number.status_callback_method or "POST") == "POST"
-        and not number.voice_application_sid
-        and not number.trunk_sid
-    )

@@ -61,6 +61,11 @@ class RealtimeDatabase:
         with _mapped():
             self._root.update(updates)
 
+    def check(self) -> None:
+        """Read a little, which proves the address, the account and the rules."""
+        with _mapped():
+            self._root.get(shallow=True)
+
     def sweep(self, now_ms: int) -> int:
         """Delete nodes that have expired; returns how many."""
         with _mapped():

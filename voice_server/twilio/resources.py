@@ -111,6 +111,17 @@ class IncomingNumber(msgspec.Struct, frozen=True):
     trunk_sid: str | None = ""
 
 
+def leads_to(number: IncomingNumber, *, voice_url: str, status_url: str) -> bool:
+    """Whether a number's calls and their callbacks come to these URLs."""
+    return (
+        (number.voice_url, number.status_callback) == (voice_url, status_url)
+        and (number.voice_method or "POST") == "POST"
+        and (number.status_callback_method or "POST") == "POST"
+        and not number.voice_application_sid
+        and not number.trunk_sid
+    )
+
+
 class NumberPage(msgspec.Struct, frozen=True):
     """Numbers of the account."""
 
