@@ -44,18 +44,21 @@ async def open_database(storage: Storage, stack: AsyncExitStack) -> Opened:
     """Connect and look around; `stack` disconnects. Changes nothing, also not the schema."""
     try:
         if storage.database_url is not None:
-            return await _look(storage.database_url.get_secret_value(), stack, remote=True)
+            url = storage.database_url.get_secret_value()
+            return await _look(url, stack, storage.database_statement_cache, remote=True)
         folder = storage.data_dir / "postgres"
         if not (folder / "data").exists():
             what = "the embedded database will be made by the first start"
             return Opened((skipped("database", what),))
         server = await stack.enter_async_context(running(folder))
-        return await _look(server.dsn, stack, remote=False)
+        return await _look(server.dsn, stack, None, remote=False)
     except db.EmbeddedServerError as error:
         return Opened((failed("database", str(error), "set DATABASE_URL to a Postgres of yours"),))
 
 
-async def _look(dsn: str, stack: AsyncExitStack, *, remote: bool) -> Opened:
+async def _look(
+    dsn: str, stack: AsyncExitStack, statement_cache: int | None, *, remote: bool
+) -> Opened:
     try:
         rows = await status(dsn)
     except db.StoreError as error:
@@ -68,7 +71,7 @@ async def _look(dsn: str, stack: AsyncExitStack, *, remote: bool) -> Opened:
     if not any(row.applied_at for row in rows):
         return Opened((*found, skipped("database roles", "made by the first migration")))
     try:
-        pool = await db.open_pool(dsn, size=2)
+        pool = await db.open_pool(dsn, size=2, statement_cache=statement_cache)
     except db.StoreError as error:
         return Opened((*found, failed("database roles", str(error), _GRANT)))
     stack.push_async_callback(pool.close)
