@@ -22,8 +22,8 @@ from voice_server.mirror.local import LocalMirror
 from voice_server.ports import CallFacts
 from voice_server.runtime.bookkeeper import Bookkeeper
 from voice_server.runtime.driver import Driver
-from voice_server.runtime.services import CallLog, Services
 from voice_server.runtime.journal import Header, JournalWriter
+from voice_server.runtime.services import CallLog, Services
 from voice_server.shield import ScamShield
 from voice_server.testing.caller import FRAME, FRAME_MS
 from voice_server.testing.wav import SILENCE, read

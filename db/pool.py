@@ -146,7 +146,7 @@ async def open_pool(
     """
     cache = statement_cache_for(dsn) if statement_cache is None else statement_cache
     try:
-        raw = await asyncpg.create_pool(
+        raw = asyncpg.create_pool(
             dsn,
             min_size=0,  # a floor is restored with a traceback per try while the server is down
             max_size=size,
@@ -154,7 +154,7 @@ async def open_pool(
             command_timeout=command_timeout_s,
             timeout=acquire_timeout_s,
         )
-        await raw.release(await raw.acquire())  # so that what is wrong is told here
+        await _connect_once(raw)
     except (OSError, TimeoutError, asyncpg.PostgresConnectionError) as error:
         raise StoreUnavailable(
             "cannot connect to the database: check DATABASE_URL and that the server runs"
@@ -172,6 +172,16 @@ async def open_pool(
         raw.terminate()
         raise
     return pool
+
+
+async def _connect_once(raw: Any) -> None:
+    """Open the pool with one connection, so that what is wrong is told at once."""
+    try:
+        await raw
+        await raw.release(await raw.acquire())
+    except BaseException:
+        raw.terminate()
+        raise
 
 
 async def _check_roles(pool: Pool) -> None:

@@ -29,9 +29,9 @@ from voice_server.call import events as e
 from voice_server.desk import FrontDesk
 from voice_server.errors import Refused
 from voice_server.runtime.driver import Driver
-from voice_server.runtime.services import Services
 from voice_server.runtime.journal import Journal
 from voice_server.runtime.replay import replay
+from voice_server.runtime.services import Services
 from voice_server.telemetry import Metrics
 from voice_server.twilio.desk import CarrierStatus, Dial, HangUp, Ringing, StatusChange
 

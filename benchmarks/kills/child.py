@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import cast
 
 import msgspec
 
@@ -22,6 +23,7 @@ from voice_server.errors import ServiceError
 from voice_server.limits import Limits
 from voice_server.outbound import Dialler, DialOrder, DialStep
 from voice_server.serving import serving
+from voice_server.speech.engines import LocalEngines
 from voice_server.telemetry import configure_logging
 from voice_server.twilio.rest import TwilioRest
 
@@ -59,7 +61,10 @@ async def main(task: Task) -> None:
             "insecure_webhooks": False,
         }
     )
-    async with open_server(settings, engines=Engines()) as server, serving(server):
+    async with (
+        open_server(settings, engines=cast(LocalEngines, Engines())) as server,
+        serving(server),
+    ):
         print("ready", flush=True)  # noqa: T201
         await _dial_all(task, server)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import pytest
@@ -215,7 +215,8 @@ def test_calls_and_days_add_up_to_the_micro_dollar(
             assert (await session(dsn, call_id))[1]["cost_micro_usd"] == best
         row = await day(dsn)
         assert row["total_cost_micro_usd"] == total
-        assert row["total_cost_usd"] == (Decimal(total) / 1_000_000).quantize(Decimal("0.0001"))
+        dollars = Decimal(total) / 1_000_000
+        assert row["total_cost_usd"] == dollars.quantize(Decimal("0.0001"), ROUND_HALF_UP)
         await pool.close()
 
     asyncio.run(run())

@@ -153,8 +153,7 @@ def _findings(findings: Iterable[Finding], detector: str) -> str:
 def _predictions(view: Assessment) -> str:
     """What the models said, and which kind of scam with which tactics it looks like."""
     said: list[dict[str, object]] = [
-        {"model": p.model, "label": p.label, "probability": p.probability}
-        for p in view.predictions
+        {"model": p.model, "label": p.label, "probability": p.probability} for p in view.predictions
     ]
     if view.scam_type or view.tactics:
         said.append({"model": "kinds", "label": view.scam_type, "tactics": view.tactics})

@@ -27,9 +27,9 @@ from voice_server.llm.receptionist import Receptionist
 from voice_server.ports import CallFacts, LanguageModel
 from voice_server.runtime.bookkeeper import Bookkeeper
 from voice_server.runtime.driver import Driver
-from voice_server.runtime.services import Services
 from voice_server.runtime.journal import Entry, Journal
 from voice_server.runtime.replay import ReplayedCall, Witness
+from voice_server.runtime.services import Services
 from voice_server.shield import ScamShield
 from voice_server.testing.carrier import CarrierBuffer
 from voice_server.testing.virtual import run
