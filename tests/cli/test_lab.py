@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -47,8 +48,11 @@ async def test_the_environment_is_what_the_vendors_own_sdks_read(monkeypatch):
 
 
 def free_ports(count: int) -> int:
-    """The first of so many free ports in a row."""
-    for base in range(42_000, 60_000, count):
+    """So many free ports in a row, elsewhere than other processes of the tests look.
+
+    Below 32768 no connection takes one between this look and its use.
+    """
+    for base in range(20_000 + os.getpid() % 1_000 * 10, 32_000, count):
         try:
             for port in range(base, base + count):
                 with socket.socket() as probe:
