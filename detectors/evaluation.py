@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from detectors.assessment import Assessment, Segment, Severity
 from detectors.detector import ScamDetector, ScamModel
+from detectors.metrics import area_under_curve
 from models.scam.corpus import Conversation, cut_text
+from models.scam.words import WORDS_PER_SECOND
 
-WORDS_PER_SECOND = 2.5
 SECONDS = (5, 10, 15, 30)
 _OURS = frozenset({"agent", "callee"})
 
@@ -115,16 +115,6 @@ def tabulate(outcomes: Sequence[Outcome]) -> list[Row]:
             )
         )
     return rows
-
-
-def area_under_curve(scam: NDArray[np.float64], benign: NDArray[np.float64]) -> float:
-    """Return the chance that a scam's risk is above a benign call's; NaN without both."""
-    if not len(scam) or not len(benign):
-        return math.nan
-    ordered = np.sort(benign)
-    below = np.searchsorted(ordered, scam, side="left")
-    not_above = np.searchsorted(ordered, scam, side="right")
-    return float((below + not_above).mean() / 2 / len(benign))
 
 
 def _milliseconds(words: int) -> int:

@@ -17,8 +17,7 @@ from detectors.fusion import Evidence, fuse
 from detectors.metrics import Scored
 from models.scam.corpus import Conversation, cut_text
 from models.scam.manifest import Bands, Fusion
-
-WORDS_PER_SECOND = 2.5
+from models.scam.words import WORDS_PER_SECOND
 
 
 class Moment(msgspec.Struct, frozen=True):

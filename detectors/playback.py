@@ -12,8 +12,8 @@ from detectors.detector import ScamModel
 from detectors.metrics import Scored
 from detectors.transcripts import Said, Talk
 from models.scam.corpus import cut_text
+from models.scam.words import WORDS_PER_SECOND
 
-WORDS_PER_SECOND = 2.5  # where a transcript has no times
 ALARM = Severity.HIGH
 
 

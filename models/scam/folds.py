@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from models.scam.corpus import OURS, Conversation, View, cut_words, trainable, views
 from models.scam.fit import PREFIXES
+from models.scam.words import WORDS_PER_SECOND
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
 SECONDS = (5.0, 10.0, 15.0, 30.0, float("inf"))  # beginnings of a call that the baseline scores
-_WORDS_PER_SECOND = 2.5
 QUICK_FOLDS = 5
 
 
@@ -75,7 +75,7 @@ class Baseline:
         texts = [" ".join(words[:length]) for length in lengths]
         chances = self.read(texts)
         return tuple(
-            (length / _WORDS_PER_SECOND, float(chance))
+            (length / WORDS_PER_SECOND, float(chance))
             for length, chance in zip(lengths, chances, strict=True)
         )
 
@@ -88,7 +88,7 @@ def baseline_views(conversations: Sequence[Conversation], left_out: Sequence[str
 
 def _limits(words: int) -> Iterator[float]:
     for second in SECONDS:
-        yield min(float(words), second * _WORDS_PER_SECOND)
+        yield min(float(words), second * WORDS_PER_SECOND)
 
 
 def _beginnings(view: View) -> Iterator[str]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+WORDS_PER_SECOND = 2.5  # of a telephone talk, both sides together; where no times are known
 _WORD = re.compile(r"[^\W_]+(?:['’‘`][^\W_]+)*")
 _APOSTROPHES = str.maketrans("", "", "'’‘`")
 # "don t", "you re": some transcripts lose the apostrophe and keep the gap.

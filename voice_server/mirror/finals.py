@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from voice_server.call.live import LiveState
+from voice_server.ownership import own
 from voice_server.ports import CallId
 
 
@@ -47,7 +47,7 @@ class Finals:
         self._closed = False
         self._orphans: list[tuple[Path, FileIO]] = []
         for path in sorted(folder.glob("finals-*.jsonl")):
-            if (file := _owned(path)) is not None:
+            if (file := own(path)) is not None:
                 self._orphans.append((path, file))
         orphans = (path for path, _ in self._orphans)
         self._waiting.update(dict.fromkeys(_undelivered(*orphans)))
@@ -115,24 +115,8 @@ def _fresh(folder: Path) -> tuple[Path, FileIO]:
     while True:
         path = folder / f"finals-{time.time_ns()}-{os.getpid()}.jsonl"
         path.touch(mode=0o600)
-        if (file := _owned(path)) is not None:  # else another process took it for an orphan
+        if (file := own(path)) is not None:  # else another process took it for an orphan
             return path, file
-
-
-def _owned(path: Path) -> FileIO | None:
-    """Lock a file, or None when another process owns or has removed it."""
-    try:
-        file = FileIO(path, "r+")
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            return file
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    file.close()
-    return None
 
 
 def _remove(path: Path, file: FileIO) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from db.rows import CallRow
+from voice_server.ownership import own
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(CallRow)
@@ -34,7 +34,7 @@ class Spill:
         self._batch_end = 0
         self.rows = 0
         for path in sorted(folder.glob("rows-*.jsonl")):
-            if (file := _lock(path)) is not None:
+            if (file := own(path)) is not None:
                 self._files.append((path, file))
                 self.rows += sum(1 for _ in _rows_in(path))
 
@@ -93,7 +93,7 @@ class Spill:
         while True:
             path = self._folder / f"rows-{time.time_ns()}-{os.getpid()}.jsonl"
             path.touch(mode=0o600)
-            file = _lock(path)
+            file = own(path)
             if file is not None:  # else another process took it for an orphan
                 self._files.append((path, file))
                 return file
@@ -103,22 +103,6 @@ class Spill:
         file.close()
         if file is self._own:
             self._own = None
-
-
-def _lock(path: Path) -> FileIO | None:
-    """Own a file, or None when another process owns or has removed it."""
-    try:
-        file = FileIO(path, "r+")
-    except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            return file
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    file.close()
-    return None
 
 
 def _write_all(file: FileIO, data: bytes) -> None:
