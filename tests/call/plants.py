@@ -25,6 +25,7 @@ BEHAVIOUR = (
     "agent",
     "view",
     "record",
+    "conversation",
     "machine",
 )
 _SOURCES = Path(voice_server.call.__file__).parent

@@ -10,6 +10,7 @@ from voice_server.call import MOVES, Disposition, EndReason, Outcome, Phase, Pol
 from voice_server.call import commands as c
 from voice_server.call import events as e
 from voice_server.call.history import AgentSaid, CallerPressed, CallerSaid, ToolUsed
+from voice_server.call.outcome import FAILED
 
 
 def test_the_agent_greets_when_the_media_stream_opens():
@@ -788,3 +789,11 @@ def test_a_million_silent_frames_cost_no_memory_and_end_no_call():
     for _ in range(1_000_000):
         scene.call.handle(frame, 0)
     assert scene.call.phase is Phase.LISTENING
+
+
+def test_a_call_that_is_given_up_has_failed_and_asks_for_nothing_more():
+    scene = speaking()
+    scene.call.give_up()
+    assert (scene.call.phase, scene.call.outcome) == (Phase.ENDED, FAILED)
+    assert scene.call.deadline is None
+    assert scene.voice() == []

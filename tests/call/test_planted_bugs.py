@@ -172,7 +172,7 @@ PLANTS = [
         Plant(
             "the caller's words are not put before the model",
             "machine",
-            "            self.dialogue.caller_said(text)\n",
+            "            talk.dialogue.caller_said(text)\n",
             "",
         ),
         {Rule.HISTORY, Rule.ANSWERED},
@@ -180,7 +180,7 @@ PLANTS = [
     (
         Plant(
             "what was planned counts as said",
-            "machine",
+            "conversation",
             "self.dialogue.agent_said(heard.strip(),",
             "self.dialogue.agent_said(turn.planned.strip(),",
         ),
@@ -189,26 +189,26 @@ PLANTS = [
     (
         Plant(
             "an interrupted turn is begun again from its first word",
-            "machine",
-            "turn = self._say(rest, now, ending=cut.ending)",
-            "turn = self._say(cut.planned, now, ending=cut.ending)",
+            "conversation",
+            "turn = self.say(rest, now, ending=cut.ending)",
+            "turn = self.say(cut.planned, now, ending=cut.ending)",
         ),
         {Rule.OWN_WORDS},
     ),
     (
         Plant(
             "the call hangs up twice",
-            "machine",
-            "self._out.append(c.HangUp(self.outcome))",
-            "self._out += [c.HangUp(self.outcome)] * 2",
+            "conversation",
+            "self.out.append(c.HangUp(self.outcome))",
+            "self.out += [c.HangUp(self.outcome)] * 2",
         ),
         {Rule.ONE_END},
     ),
     (
         Plant(
             "deadlines stay armed after the end",
-            "machine",
-            "        self._deadlines.clear_all()\n",
+            "conversation",
+            "        self.deadlines.clear_all()\n",
             "",
         ),
         {Rule.ONE_END},
@@ -217,8 +217,8 @@ PLANTS = [
         Plant(
             "audio is played while listening or thinking",
             "machine",
-            "        if self.phase is not Phase.SPEAKING:\n            self._move(Phase.SPEAKING)",
-            "        if self.phase is Phase.WAITING:\n            self._move(Phase.SPEAKING)",
+            "        if talk.phase is not Phase.SPEAKING:\n            talk.move(Phase.SPEAKING)",
+            "        if talk.phase is Phase.WAITING:\n            talk.move(Phase.SPEAKING)",
         ),
         {Rule.PLAY_WHILE_SPEAKING},
     ),
@@ -226,8 +226,8 @@ PLANTS = [
         Plant(
             "of two deadlines due together one is served",
             "machine",
-            "while (due := self._deadlines.take_due(now)) is not None:",
-            "for due in filter(None, [self._deadlines.take_due(now)]):",
+            "while (due := talk.deadlines.take_due(now)) is not None:",
+            "for due in filter(None, [talk.deadlines.take_due(now)]):",
         ),
         {Rule.NO_BUSY_LOOP},
     ),
@@ -244,7 +244,7 @@ PLANTS = [
         Plant(
             "the time limit is forgotten",
             "machine",
-            "        self._deadlines.set(Deadline.MAX_CALL, now + self.policy.max_call_ms)\n",
+            "        talk.deadlines.set(Deadline.MAX_CALL, now + self.policy.max_call_ms)\n",
             "",
         ),
         {Rule.WATCHED, Rule.TIME_LIMIT},
@@ -252,9 +252,9 @@ PLANTS = [
     (
         Plant(
             "words that came while the agent spoke are not answered",
-            "machine",
-            "            if self.dialogue.unanswered or not self._caller.transcribed:\n",
-            "            if not self._caller.transcribed:\n",
+            "conversation",
+            "            if self.dialogue.unanswered or not self.caller.transcribed:\n",
+            "            if not self.caller.transcribed:\n",
         ),
         {Rule.ANSWERED},
     ),
@@ -262,15 +262,15 @@ PLANTS = [
         Plant(
             "the agent apologises before anybody can hear it",
             "machine",
-            "if self.phase is Phase.WAITING and not deaf:",
-            "if self.phase is Phase.ENDED:",
+            "if talk.phase is Phase.WAITING and not deaf:",
+            "if talk.phase is Phase.ENDED:",
         ),
         {Rule.MEDIA_FIRST},
     ),
     (
         Plant(
             "an order booked at the last moment is not counted",
-            "machine",
+            "conversation",
             "self.outcome = self.agent.or_booked(end)",
             "self.outcome = end",
         ),
@@ -280,8 +280,8 @@ PLANTS = [
         Plant(
             "a phase is entered unseen",
             "machine",
-            "            self._move(Phase.SPEAKING)\n            self._publish(now)\n",
-            "            self._move(Phase.SPEAKING)\n",
+            "            talk.move(Phase.SPEAKING)\n            talk.publish(now)\n",
+            "            talk.move(Phase.SPEAKING)\n",
         ),
         {Rule.PHASE_SHOWN},
     ),

@@ -7,6 +7,7 @@ from enum import StrEnum
 from detectors.assessment import Assessment, Segment, Severity
 from voice_server.call.policy import Policy
 
+PREVIEW_MS = 1_000  # words in the making are shown to the detector at most so often
 _SEGMENTS_KEPT = 200
 
 

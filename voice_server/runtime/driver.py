@@ -16,7 +16,6 @@ from detectors.assessment import Assessment, Segment
 from voice_server.call import Call, Phase
 from voice_server.call import commands as c
 from voice_server.call import events as e
-from voice_server.call.outcome import FAILED
 from voice_server.errors import ServiceError
 from voice_server.ports import (
     CallFacts,
@@ -188,7 +187,7 @@ class Driver:
             except Exception as another:  # noqa: BLE001 - the same bug, most likely
                 _log_bug("call", another)
         if not self.ended.is_set():  # nothing can be relied on but that it is over
-            self.call.phase, self.call.outcome = Phase.ENDED, FAILED
+            self.call.give_up()
             self._finish()
 
     def _finish(self) -> None:

@@ -1,0 +1,197 @@
+"""The conversation: its moves, and the parties and books that they touch."""
+
+from __future__ import annotations
+
+from voice_server.call import commands as c
+from voice_server.call.agent import AgentSide
+from voice_server.call.agent_turn import AgentTurn
+from voice_server.call.caller import CallerSide
+from voice_server.call.deadlines import Deadline, Deadlines
+from voice_server.call.dialogue import Dialogue
+from voice_server.call.outcome import Outcome
+from voice_server.call.phase import MOVES, Phase
+from voice_server.call.policy import Policy
+from voice_server.call.record import CallRecord
+
+
+class Conversation:
+    """Who speaks, who listens, and how that changes.
+
+    Each move changes the state at once and leaves the commands it needs in `out`.
+    `started_at` is when the media stream opened.
+    """
+
+    __slots__ = (
+        "agent",
+        "caller",
+        "deadlines",
+        "dialogue",
+        "out",
+        "outcome",
+        "phase",
+        "policy",
+        "record",
+        "started_at",
+    )
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.phase = Phase.WAITING
+        self.outcome: Outcome | None = None
+        self.dialogue = Dialogue()
+        self.record = CallRecord(policy)
+        self.caller = CallerSide(policy)
+        self.agent = AgentSide(self.dialogue)
+        self.deadlines = Deadlines()
+        self.out: list[c.Command] = []
+        self.started_at = 0
+
+    def take_out(self) -> list[c.Command]:
+        """The commands of the moves made since the last take."""
+        out, self.out = self.out, []
+        return out
+
+    def think(self, now: int) -> None:
+        """Begin a turn: the model is asked, unless the scam shield has a question of its own."""
+        if self.record.risk.take_challenge():
+            self.dialogue.forget_question()  # the model sees the words with their answer
+            self.say(self.policy.scam_challenge, now)
+            return
+        self.deadlines.clear(Deadline.END_OF_TURN, Deadline.SILENCE, Deadline.TRANSCRIPT)
+        self.move(Phase.THINKING)
+        self.ask(self.agent.begin(max(self.caller.done_at, self.started_at)), now)
+        self.publish(now)
+
+    def ask(self, turn: AgentTurn, now: int) -> None:
+        """Put the history before the model, for this turn to begin or to go on."""
+        self.deadlines.set(Deadline.REPLY, now + self.policy.reply_wait_ms)
+        self.out.append(c.Think(turn.number, self.dialogue.ask()))
+
+    def say(
+        self, words: str, now: int, *, ending: Outcome | None = None, held: bool = False
+    ) -> AgentTurn:
+        """Speak words of our own as a turn."""
+        self.deadlines.clear(Deadline.END_OF_TURN, Deadline.SILENCE, Deadline.TRANSCRIPT)
+        turn = self.agent.begin(now)
+        turn.ending, turn.held, turn.expects = ending, held, self.caller.expects
+        self.move(Phase.SPEAKING)
+        self.out += turn.words(words, now)
+        self.publish(now)
+        return turn
+
+    def listen(self, now: int) -> None:
+        """Leave the word to the caller."""
+        self.move(Phase.LISTENING)
+        if not self.caller.speaking:
+            self.deadlines.set(Deadline.SILENCE, now + self.policy.silence_ms)
+            if self.dialogue.unanswered or not self.caller.transcribed:
+                self.await_turn()
+        self.publish(now)
+
+    def await_turn(self) -> None:
+        """The caller pauses: when is it our turn?"""
+        if not self.caller.speaking:
+            self.deadlines.set(Deadline.END_OF_TURN, self.caller.finished_at)
+
+    def caller_finished(self, now: int) -> None:
+        """The silence has lasted: answer, if there is anything to answer."""
+        if self.phase is not Phase.LISTENING or self.caller.speaking:
+            return
+        if not self.caller.transcribed:
+            wait = self.caller.spoke_at + self.policy.transcript_wait_ms
+            self.deadlines.set(Deadline.TRANSCRIPT, max(now + 1, wait))
+        elif self.dialogue.unanswered:
+            self.think(now)
+        elif self.agent.cut_off is not None:
+            self._resume(*self.agent.cut_off, now=now)
+        else:
+            self.deadlines.set(Deadline.SILENCE, now + self.policy.silence_ms)
+
+    def _resume(self, cut: AgentTurn, rest: str, *, now: int) -> None:
+        """Nobody meant to interrupt (a cough, a door): say what was not heard, or think anew."""
+        self.agent.cut_off = None
+        if not cut.fully_planned:
+            self.think(now)
+        elif rest.strip():
+            turn = self.say(rest, now, ending=cut.ending)
+            turn.note, turn.expects = cut.note, cut.expects
+        elif cut.ending is not None:
+            self.end(cut.ending, now)
+        else:
+            self.deadlines.set(Deadline.SILENCE, now + self.policy.silence_ms)
+
+    def interrupt(self, now: int) -> bool:
+        """The caller takes the turn; False when this turn may not be interrupted."""
+        turn = self.agent.turn
+        if turn is None:
+            return True
+        if turn.held or not self.policy.interruptible:
+            return False
+        self.agent.cut_off = (turn, turn.unheard(self.drop(turn, now)))
+        self.caller.asked(turn.expects)
+        self.listen(now)
+        return True
+
+    def finish_if_heard(self, now: int) -> None:
+        """Go on to what follows the turn in progress, once it has been heard out."""
+        if self.agent.played_out:
+            self.deadlines.clear(Deadline.PLAYOUT)
+        if (turn := self.agent.heard_out) is None:
+            return
+        self.deadlines.clear(Deadline.CLOSING)
+        self._heard(turn, self.agent.finish(), interrupted=False, now=now)
+        self.caller.asked(turn.expects)
+        if turn.ending is not None:
+            self.end(turn.ending, now)
+        else:
+            self.listen(now)
+
+    def _heard(self, turn: AgentTurn, heard: str, *, interrupted: bool, now: int) -> None:
+        """Put what was really heard of a turn into history and transcript."""
+        self.dialogue.agent_said(heard.strip(), interrupted=interrupted, note=turn.note)
+        self.out += self.record.agent_line(turn, heard, now)
+
+    def drop(self, turn: AgentTurn, now: int) -> str:
+        """Stop all work and sound of the turn in progress; returns what was heard of it."""
+        self.deadlines.clear(Deadline.REPLY, Deadline.PLAYOUT, Deadline.CLOSING)
+        commands, heard = self.agent.drop()
+        self.out += commands
+        self._heard(turn, heard, interrupted=True, now=now)
+        return heard
+
+    def close(self, words: str, end: Outcome, now: int) -> None:
+        """Say closing words that nothing interrupts, then end."""
+        turn = self.agent.turn
+        if turn is not None and turn.held:
+            return
+        if turn is not None:
+            self.drop(turn, now)
+            self.move(Phase.LISTENING)
+        if not words or self.phase is Phase.WAITING:
+            self.end(end, now)
+            return
+        self.say(words, now, ending=end, held=True)
+        self.deadlines.set(Deadline.CLOSING, now + self.policy.closing_ms)
+
+    def end(self, end: Outcome, now: int) -> None:
+        """Close the books and hang up."""
+        if (turn := self.agent.turn) is not None:
+            self.drop(turn, now)
+        self.outcome = self.agent.or_booked(end)
+        connected_ms = now - self.started_at if self.phase is not Phase.WAITING else 0
+        self.move(Phase.ENDED)
+        self.deadlines.clear_all()
+        self.out += self.record.closing(connected_ms)
+        self.publish(now)
+        self.out.append(c.HangUp(self.outcome))
+
+    def publish(self, now: int) -> None:
+        """Show the conversation as it stands."""
+        side, number = self.caller, self.agent.number
+        self.out.append(self.record.publish(now, self.phase, side, number, self.outcome))
+
+    def move(self, to: Phase) -> None:
+        """Enter a phase; an illegal move is a bug."""
+        if to is not self.phase:
+            assert to in MOVES[self.phase], f"{self.phase} -> {to}"
+            self.phase = to
