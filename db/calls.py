@@ -375,7 +375,8 @@ async def _end(connection: Connection, row: SessionEnded) -> None:
             duration_ms = $4,
             answered_at = coalesce($5, answered_at),
             completed_at = $6,
-            metadata = coalesce(metadata, '{}') || $7::jsonb
+            metadata = coalesce(metadata, '{}') || $7::jsonb,
+            elevenlabs_conversation_id = coalesce(nullif($8, ''), elevenlabs_conversation_id)
         WHERE id = $1 AND user_id = $2
         RETURNING created_at
         """,
@@ -386,6 +387,7 @@ async def _end(connection: Connection, row: SessionEnded) -> None:
         instant(row.answered_at) if row.answered_at else None,
         instant(row.at),
         as_json(facts),
+        clean(row.conversation_id),
     )
     if created_at is None:
         raise rejected(row, "unknown call")

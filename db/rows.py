@@ -109,6 +109,7 @@ class SessionEnded(msgspec.Struct, frozen=True, array_like=True, tag=7):
     journal: str
     answered_at: int  # 0 = never answered
     at: int
+    conversation_id: str = ""  # at the service of a hosted agent
 
 
 class AnswerDetected(msgspec.Struct, frozen=True, array_like=True, tag=8):

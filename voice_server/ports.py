@@ -14,10 +14,13 @@ import msgspec
 from db.rows import AgentRow, CallRow
 from detectors.assessment import Assessment, Segment
 from voice_server.call.events import (
+    CallerInterrupted,
     Consumed,
+    ConversationOpened,
     FinalTranscript,
     PartialTranscript,
     ReplyEnded,
+    ReplyOffered,
     ReplyText,
     SpeechReady,
     ToolRequested,
@@ -27,6 +30,16 @@ from voice_server.call.history import History
 from voice_server.call.live import LiveState
 
 CallId: TypeAlias = str
+
+# What a recogniser tells. One that belongs to a hosted agent also tells what the agent does.
+Heard: TypeAlias = (
+    PartialTranscript
+    | FinalTranscript
+    | Consumed
+    | ReplyOffered
+    | CallerInterrupted
+    | ConversationOpened
+)
 
 
 class CallFacts(msgspec.Struct, frozen=True):
@@ -58,7 +71,7 @@ class Transcriber(Protocol):
     def commit(self, utterance: int) -> None:
         """Ask for a `FinalTranscript` (maybe empty) of all audio since the last commit."""
 
-    def __aiter__(self) -> AsyncIterator[PartialTranscript | FinalTranscript | Consumed]: ...
+    def __aiter__(self) -> AsyncIterator[Heard]: ...
 
 
 class SpeechToText(Protocol):

@@ -40,6 +40,9 @@ EVENT_TAGS = {
     "PartFailed": 17,
     "ServerClosing": 18,
     "TimePassed": 19,
+    "ReplyOffered": 20,
+    "CallerInterrupted": 21,
+    "ConversationOpened": 22,
 }
 PLAIN: dict[object, st.SearchStrategy[object]] = {
     int: st.integers(-(2**40), 2**40),

@@ -288,6 +288,13 @@ class World:
     def _score(self, n: int) -> None:
         self._feed(e.VoiceScored(n * 100 // 255))
 
+    def _hosted(self, n: int) -> None:
+        """A hosted agent speaks up, or stops because it hears the caller."""
+        if n < 8:
+            self._feed(e.ConversationOpened(f"conv {n}"))
+        else:
+            self._feed(e.ReplyOffered() if n % 3 else e.CallerInterrupted())
+
     def _consume(self, n: int) -> None:
         for quantity in (n, 1, n // 3):
             self._feed(e.Consumed(("tts", "llm", "unpriced")[n % 3], quantity))
@@ -353,6 +360,7 @@ _WEIGHTS: tuple[tuple[Callable[[World, int], None], int], ...] = (
     (World._keys, 2),
     (World._score, 2),
     (World._consume, 2),
+    (World._hosted, 2),
     (World._assess, 2),
     (World._rarely, 3),
     (World._late, 4),

@@ -62,6 +62,15 @@ class Conversation:
         self.ask(self.agent.begin(max(self.caller.done_at, self.started_at)), now)
         self.publish(now)
 
+    def offered(self, now: int) -> None:
+        """A hosted agent has more to say: now, or after what is being said."""
+        if self.caller.speaking:
+            return  # they would not hear it out
+        if self.phase is Phase.SPEAKING:
+            self.dialogue.offered()
+        elif self.phase is Phase.LISTENING:
+            self.think(now)
+
     def ask(self, turn: AgentTurn, now: int) -> None:
         """Put the history before the model, for this turn to begin or to go on."""
         self.deadlines.set(Deadline.REPLY, now + self.policy.reply_wait_ms)

@@ -50,6 +50,10 @@ class Dialogue:
         self._entries.append(CallerPressed(digits))
         self._fresh = True
 
+    def offered(self) -> None:
+        """A hosted agent has something to say: to be asked for, though nobody has spoken."""
+        self._fresh = True
+
     def agent_said(self, text: str, *, interrupted: bool, note: str) -> None:
         """Add what was heard of an agent turn; nothing heard and nothing noted adds nothing."""
         if text or (note and not interrupted):

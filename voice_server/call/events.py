@@ -183,6 +183,20 @@ class TimePassed(msgspec.Struct, frozen=True, array_like=True, tag=19):
     """The deadline the call asked for has been reached."""
 
 
+class ReplyOffered(msgspec.Struct, frozen=True, array_like=True, tag=20):
+    """A hosted agent has words, or a wish for a tool, that nobody has asked it for yet."""
+
+
+class CallerInterrupted(msgspec.Struct, frozen=True, array_like=True, tag=21):
+    """A hosted agent was interrupted by the caller: it says no more of what is being said."""
+
+
+class ConversationOpened(msgspec.Struct, frozen=True, array_like=True, tag=22):
+    """A hosted agent takes part in the call; the id is the one its service knows it by."""
+
+    conversation_id: str
+
+
 Event: TypeAlias = (
     AudioHeard
     | MediaStarted
@@ -203,4 +217,7 @@ Event: TypeAlias = (
     | PartFailed
     | ServerClosing
     | TimePassed
+    | ReplyOffered
+    | CallerInterrupted
+    | ConversationOpened
 )

@@ -109,6 +109,13 @@ class Call:
                 talk.close(self.policy.server_closing, outcome.SERVER_CLOSING, now)
             case e.TimePassed():
                 self._time_passed(now)
+            case e.ReplyOffered():
+                talk.offered(now)
+            case e.CallerInterrupted():
+                if talk.phase is Phase.SPEAKING:
+                    talk.interrupt(now)
+            case e.ConversationOpened():
+                talk.record.conversation_id = event.conversation_id
             case e.MediaStopped():
                 reason = EndReason(event.cause.value)
                 talk.end(talk.agent.outcome_if_gone(reason), now)

@@ -16,12 +16,16 @@ from voice_server.call.view import LiveView
 
 
 class CallRecord:
-    """Keeps the books of one call; its methods return the commands that write them."""
+    """Keeps the books of one call; its methods return the commands that write them.
 
-    __slots__ = ("_policy", "meter", "risk", "view")
+    `conversation_id` names the call at the service of a hosted agent, "" without one.
+    """
+
+    __slots__ = ("_policy", "conversation_id", "meter", "risk", "view")
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
+        self.conversation_id = ""
         self.risk = RiskWatch(policy)
         self.meter = Meter(policy.tariff)
         self.view = LiveView()

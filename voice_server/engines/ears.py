@@ -10,12 +10,10 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 import msgspec
 
-from voice_server.call.events import Consumed, FinalTranscript, PartialTranscript
+from voice_server.call.events import FinalTranscript
 from voice_server.engines.health import Health
 from voice_server.errors import ServiceError, ServiceUnavailable
-from voice_server.ports import CallFacts, SpeechToText, Transcriber
-
-Heard = PartialTranscript | FinalTranscript | Consumed
+from voice_server.ports import CallFacts, Heard, SpeechToText, Transcriber
 
 _KEPT_FRAMES = 750  # 15 s: longer utterances are cut by any recogniser
 

@@ -129,6 +129,7 @@ class Bookkeeper:
                 journal=journal,
                 answered_at=self._epoch_ms + answered_at if answered_at >= 0 else 0,
                 at=self._epoch_ms + now,
+                conversation_id=call.record.conversation_id,
             )
         )
 
