@@ -7,6 +7,7 @@ next request.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
@@ -31,6 +32,7 @@ from voice_server.llm.remote.prompt import (
     result_of,
     this_call,
 )
+from voice_server.llm.remote.rehearsal import stage
 from voice_server.llm.remote.source import KEEP_ALIVE_S, Source
 from voice_server.llm.remote.usage import (
     OutputCount,
@@ -45,6 +47,18 @@ from voice_server.ports import ReplyRequest
 SERVICE = "anthropic"
 _OPTIONAL = frozenset({"thinking", "tool_choice"})
 _CACHED = {"type": "ephemeral"}
+_REHEARSAL = b"""\
+event: message_start
+data: {"type":"message_start","message":{"id":"","type":"message","role":"assistant","model":"",\
+"content":[],"stop_reason":null,"usage":{"input_tokens":1,"output_tokens":1}}}
+
+event: content_block_delta
+data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello."}}
+
+event: message_stop
+data: {"type":"message_stop"}
+
+"""
 
 
 class AnthropicConnection:
@@ -75,6 +89,16 @@ class AnthropicConnection:
         )
         create: Any = self._client.messages.create
         self.source = Source(SERVICE, create, errors=self._errors, optional=_OPTIONAL)
+
+    def rehearse(self) -> None:
+        """Get ready for the first request, so that no call waits for it; not on an event loop."""
+        asyncio.run(self._rehearse())
+
+    async def _rehearse(self) -> None:
+        async with self._client.with_options(http_client=stage(_REHEARSAL)) as client:
+            said = client.messages.create(model="", messages=[], max_tokens=1, stream=True)
+            async for _ in await said:
+                pass
 
     async def models(self) -> tuple[str, ...]:
         """The models this key reaches, free of charge; raises `ServiceError`. Checks a key."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -24,6 +25,7 @@ from voice_server.llm.remote.prompt import (
     result_of,
     this_call,
 )
+from voice_server.llm.remote.rehearsal import stage
 from voice_server.llm.remote.source import KEEP_ALIVE_S, Source
 from voice_server.llm.remote.usage import (
     OutputCount,
@@ -52,6 +54,13 @@ _OPTIONAL = frozenset(
         "max_completion_tokens",
     }
 )
+_REHEARSAL = b"""\
+data: {"id":"","object":"chat.completion.chunk","created":0,"model":"","choices":[\
+{"index":0,"delta":{"role":"assistant","content":"Hello."},"finish_reason":"stop"}]}
+
+data: [DONE]
+
+"""
 
 
 class OpenAIConnection:
@@ -83,6 +92,16 @@ class OpenAIConnection:
         )
         create: Any = self._client.chat.completions.create
         self.source = Source(provider, create, errors=self._errors, optional=_OPTIONAL)
+
+    def rehearse(self) -> None:
+        """Get ready for the first request, so that no call waits for it; not on an event loop."""
+        asyncio.run(self._rehearse())
+
+    async def _rehearse(self) -> None:
+        async with self._client.with_options(http_client=stage(_REHEARSAL)) as client:
+            said = client.chat.completions.create(model="", messages=[], stream=True)
+            async for _ in await said:
+                pass
 
     async def models(self) -> tuple[str, ...]:
         """The models this key reaches, free of charge; raises `ServiceError`. Checks a key."""
