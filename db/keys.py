@@ -83,15 +83,18 @@ class PostgresKeys:
         """A tenant's keys of these providers that are not known to be invalid."""
         return await self._sealed(user_id, providers, only_valid=True)
 
-    async def count_use(self, user_id: str, providers: Sequence[str]) -> None:
-        """A call uses the keys of these providers: one more use each."""
+    async def count_use(self, key: SealedKey) -> bool:
+        """One more call uses the key; False when it was replaced or removed meanwhile."""
         async with self._pool.server() as connection:
-            await connection.execute(
-                "UPDATE user_api_keys SET usage_count = coalesce(usage_count, 0) + 1 "
-                "WHERE user_id = $1 AND provider = ANY($2::text[])",
-                user_id,
-                list(providers),
+            done = await connection.fetchval(
+                """
+                UPDATE user_api_keys SET usage_count = coalesce(usage_count, 0) + 1
+                WHERE id = $1 AND api_key_encrypted = $2 RETURNING true
+                """,
+                key.id,
+                key.sealed,
             )
+        return bool(done)
 
     async def mark(self, key: SealedKey, *, is_valid: bool) -> bool:
         """Note the provider's verdict; False when the key was replaced or removed meanwhile."""

@@ -39,5 +39,9 @@ class ServiceRejected(ServiceError):
     """Credentials, quota or a request the service will never accept."""
 
 
+class KeyRefused(ServiceRejected):
+    """The service does not accept our key: whoever owns it has to replace it."""
+
+
 class JournalError(VoiceServerError):
     """A journal cannot be read: not a journal, another version, or cut short."""

@@ -23,12 +23,19 @@ from voice_server.testing.caller import caller_for
 from voice_server.testing.lab.anthropic import AnthropicSimulator
 from voice_server.testing.lab.elevenlabs import ElevenLabsLab, open_elevenlabs
 from voice_server.testing.lab.host import hosting
-from voice_server.testing.lab.openai import OpenAISimulator
+from voice_server.testing.lab.openai import OpenAISimulator, compatible
 from voice_server.testing.report import PhoneReport
 from voice_server.testing.virtual import hold_time
 
 CALLER = Path(__file__).parents[1] / "callers" / "book_plumbing.wav"
-MINDS = {"openai": OpenAISimulator, "anthropic": AnthropicSimulator}
+MINDS: dict[str, Any] = {
+    "openai": OpenAISimulator,
+    "anthropic": AnthropicSimulator,
+    "google": functools.partial(OpenAISimulator, "google", quirks=compatible()),
+    "grok": functools.partial(OpenAISimulator, "grok", quirks=compatible()),
+}
+KEYS = {"google": "GEMINI_API_KEY", "grok": "XAI_API_KEY"}  # else named after the provider
+PATHS = {"openai": "/v1", "google": "/v1beta/openai", "grok": "/v1"}
 
 
 @functools.cache
@@ -76,15 +83,14 @@ async def providers(
     async with AsyncExitStack() as stack:
         speech = await stack.enter_async_context(open_elevenlabs(**options))
         url = await stack.enter_async_context(hosting(simulator.app))
-        path = "" if mind == "anthropic" else "/v1"
         yield Providers(
             speech,
             simulator,
             {
                 "ELEVENLABS_API_KEY": speech_key or speech.key,
                 "elevenlabs_api_url": speech.url,
-                f"{mind.upper()}_API_KEY": f"lab-{mind}-key",
-                f"{mind}_api_url": f"{url}{path}",
+                KEYS.get(mind, f"{mind.upper()}_API_KEY"): f"lab-{mind}-key",
+                f"{mind}_api_url": f"{url}{PATHS.get(mind, '')}",
             },
         )
 

@@ -21,7 +21,7 @@ LONGEST_WAIT_MS = 2_000
 ESTIMATED = {"mind dropped in mid-answer"}
 
 
-@pytest.mark.parametrize("mind", ["openai", "anthropic"])
+@pytest.mark.parametrize("mind", ["openai", "anthropic", "google", "grok"])
 def test_a_caller_books_over_providers_and_every_unit_is_in_the_books(virtual, box, postgres, mind):
     async def scene() -> None:
         async with providers(mind) as labs, box(**labs.settings) as opened:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.engines.engines import DOWN, REFUSED
 from voice_server.engines.health import Health
+from voice_server.errors import KeyRefused
 
 
 def test_a_new_engine_is_asked():
@@ -42,6 +43,19 @@ def test_one_refusal_is_enough_to_rest_and_is_an_error_for_the_operator(caplog):
         ("WARNING", "ears of a tenant", "fake: down"),
         ("ERROR", "ears of a tenant", "fake: no credit"),
     ]
+
+
+def test_a_refused_key_is_told_and_rests_until_somebody_can_have_replaced_it():
+    told: list[str] = []
+    health = Health("x", lambda: told.append("refused"))
+    health.failed(0.0, REFUSED)
+    assert told == []
+    health.failed(1.0, KeyRefused("fake", "not this key"))
+    assert told == ["refused"]
+    assert not health.may_ask(600.9)
+    assert health.may_ask(601.0)
+    health.answered()
+    assert health.may_ask(601.1)
 
 
 def test_after_a_rest_only_one_request_probes():

@@ -50,9 +50,7 @@ async def test_the_tenants_key_goes_before_the_servers_and_none_means_local(
     assert chosen == {MIND: tuple(expected)}
 
 
-async def test_each_engine_is_chosen_for_itself_and_a_key_counts_once_a_call(
-    vault: TenantKeys,
-) -> None:
+async def test_each_engine_is_chosen_for_itself(vault: TenantKeys) -> None:
     await vault.add_untried(ANNA, ELEVENLABS, secret(ELEVENLABS))
     chooser = KeyChooser(settings(OPENAI_API_KEY=SERVER["OPENAI_API_KEY"]), vault)
     chosen = await chooser.choose(ANNA, {EARS: (), VOICE: (), MIND: (), Engine.SEARCH: ()})
@@ -62,16 +60,18 @@ async def test_each_engine_is_chosen_for_itself_and_a_key_counts_once_a_call(
         MIND: (servers(OPENAI),),
         Engine.SEARCH: (),
     }
-    assert [row.usage_count for row in await vault.list_of(ANNA)] == [1]
 
 
-async def test_only_the_key_an_engine_begins_with_counts_as_used(vault: TenantKeys) -> None:
+async def test_being_chosen_is_not_being_used(vault: TenantKeys) -> None:
     for provider in (OPENAI, ANTHROPIC):
         await vault.add_untried(ANNA, provider, secret(provider))
-    chosen = await KeyChooser(settings(), vault).choose(ANNA, {MIND: [ANTHROPIC, OPENAI]})
-    assert chosen == {MIND: (tenants(ANTHROPIC), tenants(OPENAI))}
+    chooser = KeyChooser(settings(**SERVER), vault)
+    chosen = await chooser.choose(ANNA, {MIND: [ANTHROPIC, OPENAI]})
+    assert chosen[MIND][:2] == (tenants(ANTHROPIC), tenants(OPENAI))
+    for choice in (chosen[MIND][1], servers(ANTHROPIC)):
+        await chooser.used(ANNA, choice)
     used = {row.provider: row.usage_count for row in await vault.list_of(ANNA)}
-    assert used == {"anthropic": 1, "openai": 0}
+    assert used == {"anthropic": 0, "openai": 1}
 
 
 async def test_the_servers_keys_follow_the_tenants_for_when_those_fail(vault: TenantKeys) -> None:
@@ -117,7 +117,9 @@ async def test_without_a_database_calls_use_the_servers_keys(
     with caplog.at_level(logging.WARNING):
         assert await chooser.choose(ANNA, {MIND: [OPENAI]}) == {MIND: (servers(OPENAI),)}
         await chooser.refused(ANNA, tenants(OPENAI))
-    assert "cannot be read" in caplog.text
+        await chooser.used(ANNA, tenants(OPENAI))
+    for problem in ("cannot be read", "could not be marked", "could not be counted"):
+        assert problem in caplog.text
     assert SECRETS[OPENAI] not in caplog.text
 
 

@@ -103,7 +103,7 @@ async def test_a_new_key_takes_the_place_of_the_former_one_and_starts_afresh(
 ) -> None:
     keys = vault(rows)
     await keys.add_untried(ANNA, OPENAI, secret(OPENAI))
-    await keys.count_use(ANNA, [OPENAI])
+    await keys.count_use(ANNA, OPENAI, secret(OPENAI))
     await execute(database, "UPDATE user_api_keys SET is_valid = false")
     assert await keys.add_untried(ANNA, OPENAI, secret(GROK)) is Added.STORED
     (row,) = await keys.list_of(ANNA)
@@ -116,7 +116,7 @@ async def test_adding_the_same_key_again_keeps_its_count_and_tries_it_anew(
 ) -> None:
     async with vault_at(rows, ACCEPTS) as (keys, _):
         await keys.add_untried(ANNA, OPENAI, secret(OPENAI))
-        await keys.count_use(ANNA, [OPENAI])
+        await keys.count_use(ANNA, OPENAI, secret(OPENAI))
         assert await keys.add_untried(ANNA, OPENAI, secret(OPENAI)) is Added.UNCHANGED
         await execute(database, "UPDATE user_api_keys SET is_valid = false")
         assert await keys.add(ANNA, OPENAI, secret(OPENAI)) == (Added.UNCHANGED, Finding.ACCEPTED)
@@ -239,9 +239,62 @@ async def test_uses_are_counted_one_by_one(rows: PostgresKeys) -> None:
     keys = vault(rows)
     for tenant in (ANNA, BERT):
         await keys.add_untried(tenant, OPENAI, secret(OPENAI))
-    await asyncio.gather(*(keys.count_use(ANNA, [OPENAI, GROK]) for _ in range(20)))
+    uses = (keys.count_use(ANNA, OPENAI, secret(OPENAI)) for _ in range(20))
+    assert all(await asyncio.gather(*uses))
     assert [row.usage_count for row in await keys.list_of(ANNA)] == [20]
     assert [row.usage_count for row in await keys.list_of(BERT)] == [0]
+
+
+async def test_a_key_that_took_the_place_of_the_used_one_is_not_counted(
+    rows: PostgresKeys,
+) -> None:
+    keys = vault(rows)
+    await keys.add_untried(ANNA, OPENAI, secret(GROK))
+    assert not await keys.count_use(ANNA, OPENAI, secret(OPENAI))
+    assert not await keys.count_use(ANNA, GROK, secret(GROK))
+    assert [row.usage_count for row in await keys.list_of(ANNA)] == [0]
+
+
+async def test_calls_use_blame_and_count_keys_while_they_are_sealed_anew(
+    rows: PostgresKeys,
+) -> None:
+    names = ["first", "second", "third", "fourth"]
+    keys = vault(rows, keys=ring(*names))
+    await vault(rows, keys=ring(names[-1])).add_untried(ANNA, OPENAI, secret(OPENAI))
+
+    async def rotate() -> None:
+        for newest in names:  # each has its turn as the newest
+            in_front = [newest, *(name for name in names if name != newest)]
+            await vault(rows, keys=ring(*in_front)).rotate()
+
+    async def use() -> None:
+        for _ in range(10):
+            assert await keys.keys_for(ANNA, [OPENAI]) == {OPENAI: secret(OPENAI)}
+            assert await keys.count_use(ANNA, OPENAI, secret(OPENAI))
+
+    await asyncio.gather(rotate(), *(use() for _ in range(4)))
+    assert [row.usage_count for row in await keys.list_of(ANNA)] == [40]
+    blamed, _ = await asyncio.gather(keys.refuse(ANNA, OPENAI, secret(OPENAI)), rotate())
+    assert blamed
+    assert [row.is_valid for row in await keys.list_of(ANNA)] == [False]
+
+
+async def test_a_refusal_is_noted_though_the_key_got_a_new_seal_in_the_middle(
+    rows: PostgresKeys, pool: Pool
+) -> None:
+    both = ring("new", "old")
+
+    class SealedMeanwhile(PostgresKeys):
+        """Whoever reads a key finds that it was sealed anew right after."""
+
+        async def sealed(self, user_id, providers):  # type: ignore[no-untyped-def]
+            found = await super().sealed(user_id, providers)
+            await vault(rows, keys=both).rotate()
+            return found
+
+    await vault(rows, keys=ring("old")).add_untried(ANNA, OPENAI, secret(OPENAI))
+    assert await vault(SealedMeanwhile(pool), keys=both).refuse(ANNA, OPENAI, secret(OPENAI))
+    assert await vault(rows, keys=both).keys_for(ANNA, [OPENAI]) == {}
 
 
 async def test_rotation_seals_every_key_under_the_newest_master_key(
@@ -252,7 +305,7 @@ async def test_rotation_seals_every_key_under_the_newest_master_key(
         for provider in (OPENAI, GROK):
             await old.add_untried(tenant, provider, secret(provider))
     await both.add_untried(ADMIN, OPENAI, secret(OPENAI))
-    await old.count_use(ANNA, [OPENAI])
+    await old.count_use(ANNA, OPENAI, secret(OPENAI))
     await execute(database, f"UPDATE user_api_keys SET is_valid = false WHERE user_id = '{BERT}'")
 
     assert await both.rotate() == Rotation(resealed=4, current=1, broken=())

@@ -7,9 +7,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeAlias
 
+import msgspec
 from pydantic import SecretStr
 
+from voice_server.call.events import Consumed
 from voice_server.engines.health import Health
+from voice_server.engines.plan import Spend
 from voice_server.errors import ServiceError
 from voice_server.limits import Limits
 from voice_server.llm.remote.anthropic_chat import AnthropicConnection
@@ -17,6 +20,7 @@ from voice_server.llm.remote.openai_chat import CompatibleProvider, OpenAIConnec
 from voice_server.llm.search import WebSearch
 from voice_server.provider_settings import Provider, ProviderSettings
 from voice_server.vault.choice import Engine, KeyChoice
+from voice_server.vault.notes import KeyNotes
 
 MindConnection: TypeAlias = OpenAIConnection | AnthropicConnection
 
@@ -32,14 +36,21 @@ _COMPATIBLE: dict[Provider, CompatibleProvider] = {
 
 
 class Account:
-    """One key of one provider, shared by all calls that use it."""
+    """One key of one provider, shared by all calls that use it.
 
-    __slots__ = ("_connecting", "_health", "_search", "_settings", "choice", "used_at")
+    `notes` hears when the provider refuses it, for each of its `owners`: user ids of the
+    tenants who brought it as their own, and "" for the server.
+    """
 
-    def __init__(self, choice: KeyChoice, settings: ProviderSettings) -> None:
+    __slots__ = ("_connecting", "_health", "_notes", "_search", "_settings", "choice", "owners",
+                 "used_at")  # fmt: skip
+
+    def __init__(self, choice: KeyChoice, settings: ProviderSettings, notes: KeyNotes) -> None:
         self.choice = choice
+        self.owners: set[str] = set()
         self.used_at = 0.0
         self._settings = settings
+        self._notes = notes
         self._health: dict[Engine, Health] = {}
         self._connecting: asyncio.Future[MindConnection] | None = None
         self._search: WebSearch | None = None
@@ -49,8 +60,18 @@ class Account:
         if engine not in self._health:
             choice = self.choice
             name = f"{choice.provider.value} {engine.value} with the {choice.owner}'s key"
-            self._health[engine] = Health(name)
+            self._health[engine] = Health(name, self._refused)
         return self._health[engine]
+
+    def _refused(self) -> None:
+        for owner in self.owners:
+            whose = msgspec.structs.replace(self.choice, owner="tenant" if owner else "server")
+            self._notes.refused(owner, whose)
+
+    def used(self, user_id: str) -> None:
+        """A call of the tenant works with the key: counts when it is their own."""
+        if user_id in self.owners:
+            self._notes.used(user_id, msgspec.structs.replace(self.choice, owner="tenant"))
 
     async def mind(self) -> MindConnection:
         """The connections of a language model. Opened once; off the loop, for SDKs load slowly."""
@@ -61,9 +82,14 @@ class Account:
     def _connect(self) -> MindConnection:
         provider = self.choice.provider
         key, url = self.choice.key.get_secret_value(), self._settings.url_of(provider)
+        connection: MindConnection
         if provider is Provider.ANTHROPIC:
-            return AnthropicConnection(key, base_url=url, timeout_s=_CONNECT_S)
-        return OpenAIConnection(_COMPATIBLE[provider], key, base_url=url, timeout_s=_CONNECT_S)
+            connection = AnthropicConnection(key, base_url=url, timeout_s=_CONNECT_S)
+        else:
+            name = _COMPATIBLE[provider]
+            connection = OpenAIConnection(name, key, base_url=url, timeout_s=_CONNECT_S)
+        connection.rehearse()
+        return connection
 
     def search(self) -> WebSearch:
         """The web search of this account."""
@@ -87,21 +113,44 @@ class Account:
                 await close()
 
 
+class KeyUses:
+    """The keys that one call has worked with; each counts once, with what it first pays for."""
+
+    __slots__ = ("_seen", "_user_id")
+
+    def __init__(self, user_id: str) -> None:
+        self._user_id = user_id
+        self._seen: set[Account] = set()
+
+    def of(self, account: Account, spend: Spend) -> Spend:
+        """`spend` for what is used with this account's key."""
+
+        def spend_with_key(consumed: Consumed) -> None:
+            if account not in self._seen:
+                self._seen.add(account)
+                account.used(self._user_id)
+            spend(consumed)
+
+        return spend_with_key
+
+
 class Accounts:
     """All accounts in use. One that no call has asked for in 6 hours is forgotten."""
 
-    __slots__ = ("_accounts", "_settings")
+    __slots__ = ("_accounts", "_notes", "_settings")
 
-    def __init__(self, settings: ProviderSettings) -> None:
+    def __init__(self, settings: ProviderSettings, notes: KeyNotes) -> None:
         self._settings = settings
+        self._notes = notes
         self._accounts: dict[tuple[Provider, SecretStr], Account] = {}
 
-    def of(self, choice: KeyChoice) -> Account:
-        """The account of a key."""
+    def of(self, choice: KeyChoice, user_id: str = "") -> Account:
+        """The account of a key; `user_id` is the tenant whose call it is for."""
         place = (choice.provider, choice.key)
         account = self._accounts.get(place)
         if account is None:
-            account = self._accounts[place] = Account(choice, self._settings)
+            account = self._accounts[place] = Account(choice, self._settings, self._notes)
+        account.owners.add(user_id if choice.owner == "tenant" else "")
         account.used_at = asyncio.get_running_loop().time()
         return account
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 
-from voice_server.errors import ServiceError
+from voice_server.errors import KeyRefused, ServiceError
 
 log = logging.getLogger(__name__)
 
 _FAILURES = 3  # within the window: the engine is left alone
 _WINDOW_S = 30.0
 _REST_S = 15.0  # then one request may try whether it is back
+_REFUSED_S = 600.0  # a key that was refused comes back only by somebody's hand
 _SAMPLES = 64
 _SAMPLES_NEEDED = 8  # fewer say nothing about a 95th percentile
 _HEDGE_FIRST_S = 0.8  # what is assumed until then
@@ -22,12 +24,14 @@ class Health:
 
     A circuit breaker: after some failures in a row of short time the engine rests, then a
     single request at a time probes it. And a memory of the waits for first answers.
+    `on_refused` is told whenever the provider does not accept the key.
     """
 
-    __slots__ = ("_failed_at", "_resting_until", "_waits", "name")
+    __slots__ = ("_failed_at", "_on_refused", "_resting_until", "_waits", "name")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, on_refused: Callable[[], None] = lambda: None) -> None:
         self.name = name
+        self._on_refused = on_refused
         self._failed_at: deque[float] = deque(maxlen=_FAILURES)
         self._resting_until: float | None = None
         self._waits: deque[float] = deque(maxlen=_SAMPLES)
@@ -52,11 +56,14 @@ class Health:
         """A request failed. One that can never succeed (credentials, quota) is enough to rest."""
         self._failed_at.append(now)
         many = len(self._failed_at) == _FAILURES and now - self._failed_at[0] < _WINDOW_S
+        refused = isinstance(error, KeyRefused)
         if not error.retryable or many or self._resting_until is not None:
-            self._resting_until = now + _REST_S
+            self._resting_until = now + (_REFUSED_S if refused else _REST_S)
         # The call may go on with another engine: nobody else would tell the operator.
         level = logging.WARNING if error.retryable else logging.ERROR
         log.log(level, "an engine failed", extra={"engine": self.name, "problem": str(error)})
+        if refused:
+            self._on_refused()
 
     @property
     def hedge_s(self) -> float:

@@ -9,18 +9,18 @@ from datetime import UTC, date, datetime
 
 import msgspec
 
-from voice_server.engines.accounts import Account, Accounts, MindConnection
+from voice_server.engines.accounts import Account, Accounts, KeyUses, MindConnection
 from voice_server.engines.ears import EarsChain, EarsLink
 from voice_server.engines.health import Health
 from voice_server.engines.language import LanguageChain, LanguageLink
 from voice_server.engines.plan import Plan, Spend
+from voice_server.engines.search import SearchChain
 from voice_server.engines.voice import VoiceChain, VoiceLink
 from voice_server.limits import Limits
 from voice_server.llm import catalogue
 from voice_server.llm.remote.anthropic_chat import AnthropicChat, AnthropicConnection
 from voice_server.llm.remote.mind import Mind, read_mind
 from voice_server.llm.remote.openai_chat import OpenAIChat
-from voice_server.llm.search import WebSearch
 from voice_server.llm.tool_schemas import ToolSchema, offered
 from voice_server.llm.toolbox import CombinedToolbox, MessageSender
 from voice_server.orders.toolbox import ARGUMENTS
@@ -39,6 +39,7 @@ from voice_server.speech.elevenlabs import (
     parse_voice,
 )
 from voice_server.vault.choice import PROVIDERS, Engine, KeyChoice, KeyChooser
+from voice_server.vault.notes import KeyNotes
 
 log = logging.getLogger(__name__)
 
@@ -77,17 +78,21 @@ class RemotePlan(msgspec.Struct, frozen=True):
     voice: VoiceConfig
     minds: tuple[_ThinkingLink, ...]
     tools: tuple[ToolSchema, ...]
-    search: WebSearch | None
+    searches: tuple[Account, ...]
     sender: MessageSender | None
+    user_id: str
 
     def services(self, spend: Spend) -> Services:
         """The collaborators of the call; `spend` takes what goes over the wire."""
-        services = self.local
+        services, uses = self.local, KeyUses(self.user_id)
         if self.ears:
             ears = [
                 EarsLink(
                     ElevenLabsSpeechToText(
-                        self._access(account), self.ears_config, spend, LISTEN_LIMITS
+                        self._access(account),
+                        self.ears_config,
+                        uses.of(account, spend),
+                        LISTEN_LIMITS,
                     ),
                     account.health(Engine.SPEECH_TO_TEXT),
                     self._answer_s(),
@@ -99,7 +104,9 @@ class RemotePlan(msgspec.Struct, frozen=True):
         if self.voices:
             voices = [
                 VoiceLink(
-                    ElevenLabsTextToSpeech(self._access(account), self.voice, self.sockets, spend),
+                    ElevenLabsTextToSpeech(
+                        self._access(account), self.voice, self.sockets, uses.of(account, spend)
+                    ),
                     account.health(Engine.TEXT_TO_SPEECH),
                     SPEAK_LIMITS,
                 )
@@ -108,12 +115,14 @@ class RemotePlan(msgspec.Struct, frozen=True):
             local = self._local(Engine.TEXT_TO_SPEECH)
             voices.append(VoiceLink(services.text_to_speech, local, LOCAL_LIMITS))
             services = msgspec.structs.replace(services, text_to_speech=VoiceChain(voices))
-        return self._thinking(services, spend) if self.minds else services
+        return self._thinking(services, spend, uses) if self.minds else services
 
-    def _thinking(self, services: Services, spend: Spend) -> Services:
+    def _thinking(self, services: Services, spend: Spend, uses: KeyUses) -> Services:
         links = [
             LanguageLink(
-                self._chat(link, spend), link.account.health(Engine.LANGUAGE_MODEL), ANSWER_LIMITS
+                self._chat(link, uses.of(link.account, spend)),
+                link.account.health(Engine.LANGUAGE_MODEL),
+                ANSWER_LIMITS,
             )
             for link in self.minds
         ]
@@ -123,7 +132,10 @@ class RemotePlan(msgspec.Struct, frozen=True):
             services,
             language_model=LanguageChain(links),
             toolbox=CombinedToolbox(
-                services.toolbox, spend, search=self.search, sender=self.sender
+                services.toolbox,
+                spend,
+                search=SearchChain(self.searches, uses) if self.searches else None,
+                sender=self.sender,
             ),
         )
 
@@ -162,7 +174,8 @@ class Engines:
         self._local = local
         self._can_transfer = can_transfer
         self._sender = sender
-        self._accounts = Accounts(settings)
+        self._notes = KeyNotes(keys)
+        self._accounts = Accounts(settings, self._notes)
         self._sockets = VoiceSockets()
         self._local_health = {engine: Health(f"local {engine.value}") for engine in Engine}
 
@@ -202,14 +215,15 @@ class Engines:
             local_health=self._local_health,
             sockets=self._sockets,
             base_url=self._settings.url_of(Provider.ELEVENLABS),
-            ears=self._of(keys[Engine.SPEECH_TO_TEXT]),
+            ears=self._of(facts, keys[Engine.SPEECH_TO_TEXT]),
             ears_config=ears_config,
-            voices=self._of(keys[Engine.TEXT_TO_SPEECH]),
+            voices=self._of(facts, keys[Engine.TEXT_TO_SPEECH]),
             voice=voice,
             minds=minds,
             tools=self._tools(keys[Engine.SEARCH]),
-            search=self._search(keys[Engine.SEARCH]),
+            searches=self._of(facts, keys[Engine.SEARCH]),
             sender=self._sender,
+            user_id=agent.user_id,
         )
         warnings = [*ears_warnings, *voice_warnings] if plan.ears or plan.voices else []
         _tell(facts, [*dict.fromkeys(warnings), *(w for link in minds for w in link.mind.warnings)])
@@ -219,8 +233,8 @@ class Engines:
                 await asyncio.wait([warming], timeout=_RING_S)
         return plan
 
-    def _of(self, keys: Sequence[KeyChoice]) -> tuple[Account, ...]:
-        return tuple(self._accounts.of(key) for key in keys)
+    def _of(self, facts: CallFacts, keys: Sequence[KeyChoice]) -> tuple[Account, ...]:
+        return tuple(self._accounts.of(key, facts.agent.user_id) for key in keys)
 
     async def _minds(
         self, facts: CallFacts, keys: Sequence[KeyChoice], today: date
@@ -234,12 +248,9 @@ class Engines:
             if key.provider.value != own.card.provider:
                 usual = next(m for p, m in catalogue.DEFAULTS.items() if p == key.provider.value)
                 mind = read_mind(config, catalogue.shipped(), today, model=usual)
-            account = self._accounts.of(key)
+            account = self._accounts.of(key, facts.agent.user_id)
             links.append(_ThinkingLink(account, await account.mind(), mind))
         return tuple(links)
-
-    def _search(self, keys: Sequence[KeyChoice]) -> WebSearch | None:
-        return self._accounts.of(keys[0]).search() if keys else None
 
     def _tools(self, search: Sequence[KeyChoice]) -> tuple[ToolSchema, ...]:
         return offered(
@@ -253,6 +264,7 @@ class Engines:
         """Close all connections to providers."""
         await self._sockets.close()
         await self._accounts.close()
+        await self._notes.close()
 
 
 def _tell(facts: CallFacts, warnings: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 
 from voice_server.call.events import Consumed
-from voice_server.errors import ServiceRejected, ServiceUnavailable
+from voice_server.errors import KeyRefused, ServiceRejected, ServiceUnavailable
 from voice_server.limits import Limits
 
 SERVICE = "serpapi"
@@ -142,7 +142,7 @@ class WebSearch:
 
 def _refused(status: int) -> ServiceRejected | ServiceUnavailable:
     if status in (401, 403):
-        return ServiceRejected(SERVICE, f"HTTP {status}: the key is refused; replace it")
+        return KeyRefused(SERVICE, f"HTTP {status}: the key is refused; replace it")
     if status == 429 or status >= 500:
         return ServiceUnavailable(SERVICE, f"HTTP {status}")
     return ServiceRejected(SERVICE, f"HTTP {status}: the request is refused")

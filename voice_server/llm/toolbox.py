@@ -11,7 +11,7 @@ import msgspec
 
 from voice_server.call.events import Consumed
 from voice_server.errors import ServiceError
-from voice_server.llm.search import Found, WebSearch
+from voice_server.llm.search import Found
 from voice_server.llm.sms import segments
 from voice_server.llm.tool_schemas import SearchWeb, SendSms
 from voice_server.llm.tools import SEARCH_WEB, SEND_SMS
@@ -25,6 +25,13 @@ _FIELD = re.compile(r" - at `\$\.?(?P<field>\w*)[^`]*`")
 _NAMED = re.compile(r"field `(?P<field>\w+)`")
 _Result = dict[str, Any]
 _Arguments = TypeVar("_Arguments", SendSms, SearchWeb)
+
+
+class Searcher(Protocol):
+    """Looks things up on the web; `WebSearch` is one."""
+
+    async def search(self, query: str, spend: Callable[[Consumed], None]) -> Found:
+        """Search, and tell what it costs. Raises `ServiceError`."""
 
 
 class MessageSender(Protocol):
@@ -57,7 +64,7 @@ class CombinedToolbox:
         orders: Toolbox,
         spend: Callable[[Consumed], None],
         *,
-        search: WebSearch | None = None,
+        search: Searcher | None = None,
         sender: MessageSender | None = None,
     ) -> None:
         self._orders = orders

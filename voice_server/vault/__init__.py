@@ -2,6 +2,7 @@
 
 from voice_server.vault.checks import Finding, KeyChecks
 from voice_server.vault.choice import PROVIDERS, Engine, KeyChoice, KeyChooser
+from voice_server.vault.notes import KeyNotes
 from voice_server.vault.ring import KeyRing, RingUnreadable, SealBroken
 from voice_server.vault.tenant_keys import Added, Rotation, TenantKeys, open_vault
 
@@ -13,6 +14,7 @@ __all__ = [
     "KeyChecks",
     "KeyChoice",
     "KeyChooser",
+    "KeyNotes",
     "KeyRing",
     "RingUnreadable",
     "Rotation",

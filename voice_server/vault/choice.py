@@ -65,15 +65,20 @@ class KeyChooser:
         """The keys each wanted engine of a call can work with, best first; () = local only.
 
         `wanted` names who may be an engine, in the order of preference; an empty sequence takes
-        `PROVIDERS`. The tenant's keys come before the server's. The first of each engine counts
-        as used. Never raises: a call whose keys cannot be read uses the server's.
+        `PROVIDERS`. The tenant's keys come before the server's. Never raises: a call whose keys
+        cannot be read uses the server's.
         """
         candidates = {engine: tuple(asked) or PROVIDERS[engine] for engine, asked in wanted.items()}
         own = await self._own(user_id, {one for asked in candidates.values() for one in asked})
-        chosen = {engine: self._rank(asked, own) for engine, asked in candidates.items()}
-        used = {row[0].provider for row in chosen.values() if row and row[0].owner == "tenant"}
-        await self._count(user_id, used)
-        return chosen
+        return {engine: self._rank(asked, own) for engine, asked in candidates.items()}
+
+    async def used(self, user_id: str, choice: KeyChoice) -> None:
+        """A call works with the key: once a call. Never raises."""
+        if choice.owner == "tenant" and self._vault is not None:
+            try:
+                await self._vault.count_use(user_id, choice.provider, choice.key)
+            except StoreUnavailable:
+                log.warning("the use of a key could not be counted", extra={"tenant": user_id})
 
     async def refused(self, user_id: str, choice: KeyChoice) -> None:
         """A provider refused the key in a call: later calls of the tenant do without it.
@@ -107,11 +112,3 @@ class KeyChooser:
             *(KeyChoice(one, own[one], "tenant") for one in asked if one in own),
             *(KeyChoice(one, key, "server") for one, key in servers if key is not None),
         )
-
-    async def _count(self, user_id: str, used: set[Provider]) -> None:
-        if self._vault is None or not used:
-            return
-        try:
-            await self._vault.count_use(user_id, sorted(used))
-        except StoreUnavailable:
-            log.warning("the use of keys could not be counted", extra={"tenant": user_id})

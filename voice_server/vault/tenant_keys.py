@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -19,6 +20,7 @@ from voice_server.vault.ring import KeyRing, SealBroken
 log = logging.getLogger(__name__)
 
 _PAGE: Final = 200
+_SEALS: Final = 4  # put on the same key while one note of it is written
 
 
 class Added(StrEnum):
@@ -95,18 +97,33 @@ class TenantKeys:
                 )
         return opened
 
-    async def count_use(self, user_id: str, providers: Sequence[Provider]) -> None:
-        """A call uses the tenant's keys of these providers."""
-        await self._rows.count_use(user_id, providers)
+    async def count_use(self, user_id: str, provider: Provider, key: SecretStr) -> bool:
+        """A call uses this key; False when it has been replaced or removed meanwhile."""
+        return await self._note(user_id, provider, key, self._rows.count_use)
 
     async def refuse(self, user_id: str, provider: Provider, key: SecretStr) -> bool:
         """A provider refused this key in a call: not to be used before it is validated again.
 
         False when it has been replaced or removed meanwhile.
         """
-        for row in await self._rows.sealed(user_id, [provider]):
-            if self._ring.is_same(row.fingerprint, key, user_id, provider):
-                return await self._rows.mark(row, is_valid=False)
+        mark = partial(self._rows.mark, is_valid=False)
+        return await self._note(user_id, provider, key, mark)
+
+    async def _note(
+        self,
+        user_id: str,
+        provider: Provider,
+        key: SecretStr,
+        write: Callable[[SealedKey], Awaitable[bool]],
+    ) -> bool:
+        """Write something about this very key; a new seal of it, put on meanwhile, is no matter."""
+        for _ in range(_SEALS):
+            rows = await self._rows.sealed(user_id, [provider])
+            same = [r for r in rows if self._ring.is_same(r.fingerprint, key, user_id, provider)]
+            if not same:
+                return False
+            if await write(same[0]):
+                return True
         return False
 
     async def rotate(self) -> Rotation:

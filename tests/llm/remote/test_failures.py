@@ -9,7 +9,7 @@ import httpx2
 import openai
 import pytest
 
-from voice_server.errors import ServiceRejected, ServiceUnavailable
+from voice_server.errors import KeyRefused, ServiceRejected, ServiceUnavailable
 from voice_server.llm.remote.failures import (
     as_service_error,
     is_refusal,
@@ -38,8 +38,8 @@ def anthropic_error(code: int, kind: str) -> Exception:
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (openai_error(401, code="invalid_api_key"), ServiceRejected),
-        (openai_error(403), ServiceRejected),
+        (openai_error(401, code="invalid_api_key"), KeyRefused),
+        (openai_error(403), KeyRefused),
         (openai_error(404, code="model_not_found"), ServiceRejected),
         (openai_error(400), ServiceRejected),
         (openai_error(422), ServiceRejected),

@@ -6,7 +6,7 @@ from pydantic import SecretStr
 from websockets.exceptions import ConnectionClosedError
 from websockets.frames import Close
 
-from voice_server.errors import ServiceRejected, ServiceUnavailable
+from voice_server.errors import KeyRefused, ServiceRejected, ServiceUnavailable
 from voice_server.speech.elevenlabs import Access, failures
 
 
@@ -14,7 +14,10 @@ from voice_server.speech.elevenlabs import Access, failures
     ("status", "body", "kind", "word"),
     [
         (400, b"", ServiceRejected, "refused"),
-        (401, b'{"detail":{"status":"invalid_api_key","message":"m"}}', ServiceRejected, "key"),
+        (401, b'{"detail":{"status":"invalid_api_key","message":"m"}}', KeyRefused, "key"),
+        (401, b"not json", KeyRefused, "key"),
+        (403, b"", KeyRefused, "key"),
+        (401, b'{"detail":{"status":"missing_permissions"}}', ServiceRejected, "permission"),
         (401, b'{"detail":{"status":"quota_exceeded","message":"m"}}', ServiceRejected, "quota"),
         (404, b'{"detail":{"status":"voice_not_found"}}', ServiceRejected, "voice_id"),
         (422, b'{"detail":[{"loc":["body"]}]}', ServiceRejected, "voice_config"),
@@ -50,7 +53,7 @@ def test_a_close_reason_may_name_what_is_wrong(code, reason, kind):
     ("raised", "kind"),
     [
         (ConnectionClosedError(None, None), ServiceUnavailable),
-        (ConnectionClosedError(Close(1008, "invalid_api_key"), None), ServiceRejected),
+        (ConnectionClosedError(Close(1008, "invalid_api_key"), None), KeyRefused),
         (TimeoutError(), ServiceUnavailable),
         (ConnectionRefusedError(), ServiceUnavailable),
         (httpx.ReadError("sk-secret"), ServiceUnavailable),

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from voice_server.errors import ServiceError, ServiceRejected, ServiceUnavailable
+from voice_server.errors import KeyRefused, ServiceError, ServiceRejected, ServiceUnavailable
 
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_.]{0,59}")
 _QUOTA = frozenset(
@@ -49,7 +49,7 @@ def as_service_error(service: str, error: Exception) -> ServiceError:
     if causes & _QUOTA or status == 402:
         return ServiceRejected(service, f"{shown}: the account is used up; add credit")
     if status in (401, 403) or _BAD_KEY.search(str(error)):
-        return ServiceRejected(service, f"{shown}: the key is refused; check and replace it")
+        return KeyRefused(service, f"{shown}: the key is refused; check and replace it")
     if not isinstance(status, int) or status in (200, 408, 409, 429) or status >= 500:
         return ServiceUnavailable(service, shown)
     if causes & _PASSING:

@@ -13,11 +13,12 @@ import httpx
 import msgspec
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from voice_server.errors import ServiceError, ServiceRejected, ServiceUnavailable
+from voice_server.errors import KeyRefused, ServiceError, ServiceRejected, ServiceUnavailable
 
 SERVICE = "ElevenLabs"
 
 _KEY = "the API key is refused; check ELEVENLABS_API_KEY or the tenant's key"
+_FORBIDDEN = "the plan or the key does not allow this; check both in the ElevenLabs console"
 _QUOTA = "the quota is used up; add credits to the ElevenLabs account"
 _REQUEST = "the request is refused; check the agent's voice_config"
 
@@ -44,7 +45,7 @@ _STATUS = {
     400: _REQUEST,
     401: _KEY,
     402: _QUOTA,
-    403: "the plan or the key does not allow this; check both in the ElevenLabs console",
+    403: _FORBIDDEN,
     404: "the voice or model does not exist; check the agent's voice_config",
     422: _REQUEST,
 }
@@ -61,7 +62,7 @@ class _Body(msgspec.Struct):
 def of_id(error_id: str) -> ServiceError:
     """The error for an id of theirs; an unknown one may pass."""
     if advice := _REJECTIONS.get(error_id):
-        return ServiceRejected(SERVICE, f"{advice} ({error_id})")
+        return _rejection(advice, f"{advice} ({error_id})")
     return ServiceUnavailable(SERVICE, "reports trouble; it may pass")
 
 
@@ -74,8 +75,13 @@ def of_status(status: int, body: bytes = b"") -> ServiceError:
     if error_id in _REJECTIONS:
         return of_id(error_id)
     if advice := _STATUS.get(status):
-        return ServiceRejected(SERVICE, f"{advice} (HTTP {status})")
+        return _rejection(advice, f"{advice} (HTTP {status})")
     return ServiceUnavailable(SERVICE, f"answered HTTP {status}; it may pass")
+
+
+def _rejection(advice: str, text: str) -> ServiceRejected:
+    kind = KeyRefused if advice in (_KEY, _FORBIDDEN) else ServiceRejected
+    return kind(SERVICE, text)
 
 
 def of_close(code: int | None, reason: str) -> ServiceError:

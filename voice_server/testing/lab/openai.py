@@ -62,7 +62,10 @@ class OpenAISimulator:
         today: date = date(2026, 11, 22),
         reasoning_tokens: int = 0,
     ) -> None:
-        """No `keys` = any key will do. Models outside the catalogue or retired are unknown."""
+        """No `keys` = any key will do. Models outside the catalogue or retired are unknown.
+
+        Change `keys` at will: a key is revoked between two requests.
+        """
         self.provider = provider
         self.mind = mind or ReceptionistMind()
         self.plan = plan or FaultPlan()
@@ -71,7 +74,7 @@ class OpenAISimulator:
         self.meter = Meter()
         self.visits: list[Visit] = []
         self.bodies: list[dict[str, Any]] = []
-        self._keys = keys
+        self.keys = keys
         self._catalogue = catalogue or shipped()
         self._today = today
         self._memories: dict[str, PromptMemory] = {}
@@ -100,7 +103,7 @@ class OpenAISimulator:
 
     def _refused_key(self, request: Request) -> Response | None:
         key = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if key and (not self._keys or key in self._keys):
+        if key and (not self.keys or key in self.keys):
             return None
         if self.provider == "google":
             return _error(

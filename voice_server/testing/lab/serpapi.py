@@ -68,6 +68,7 @@ class SerpApiSimulator:
                 Route("/search.json", self._search),
                 Route("/account.json", self._account),
                 Route("/account", self._account),
+                Route("/searches/{search_id}", self._archived),
             ]
         )
 
@@ -111,6 +112,16 @@ class SerpApiSimulator:
         self.queries.append(query)
         body = msgspec.json.encode(self._answer(query, request))
         return await self._sent(request, body, injection)
+
+    async def _archived(self, request: Request) -> Response:
+        """A search that was made before, free of charge, with or without `.json`."""
+        if (refused := self._refused(request)) is not None:
+            return refused
+        search_id = request.path_params["search_id"].removesuffix(".json")
+        for query, (_, known) in self._cache.items():
+            if known == search_id:
+                return JSONResponse(self._answer(query, request))
+        return JSONResponse({"error": "Search not found."}, 404)
 
     def _answer(self, query: str, request: Request) -> dict[str, Any]:
         now = asyncio.get_running_loop().time()

@@ -1,0 +1,3 @@
+from __future__ import annotations
+
+from tests.db.server import database, template  # noqa: F401
