@@ -23,6 +23,7 @@ class Severity(StrEnum):
 
 
 _RANKS = {"minimal": 0, "low": 1, "medium": 2, "high": 3, "critical": 4}
+_READ_WORDS_BY_RULE = frozenset({"pattern", "keyword"})
 
 
 class Segment(msgspec.Struct, frozen=True, array_like=True):
@@ -65,8 +66,7 @@ class Prediction(msgspec.Struct, frozen=True, array_like=True):
 class Assessment(msgspec.Struct, frozen=True, array_like=True):
     """The detector's view of a call after segment `through`.
 
-    `risk` and `confidence` lie in [0, 1]; `detectors` names the independent detectors that
-    speak for a scam, so that policy can demand more than one before it acts.
+    `risk` and `confidence` lie in [0, 1]; `detectors` names those that speak for a scam.
     """
 
     risk: float
@@ -80,3 +80,14 @@ class Assessment(msgspec.Struct, frozen=True, array_like=True):
     model_version: str = ""
     processing_us: int = 0
     tactics: tuple[str, ...] = ()  # manipulation tactics present, strongest first
+
+    @property
+    def witnesses(self) -> int:
+        """How many independent detectors speak for a scam: policy may demand more than one."""
+        return independent(self.detectors)
+
+
+def independent(detectors: tuple[str, ...]) -> int:
+    """Count independent detectors; phrases and keywords read the same words and are one."""
+    names = set(detectors)
+    return len(names - _READ_WORDS_BY_RULE) + bool(names & _READ_WORDS_BY_RULE)

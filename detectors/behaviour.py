@@ -11,6 +11,7 @@ from collections import deque
 from zlib import crc32
 
 from detectors.assessment import Finding, Segment
+from detectors.fork import fork
 from detectors.patterns import Utterance, evidence
 from detectors.phrases import Tactic
 
@@ -69,6 +70,7 @@ class Timeline:
         "_shingles",
         "_words",
     )
+    __copy__ = fork
 
     def __init__(self) -> None:
         self._agent_spoke = False

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.fork import fork
 from models.inference import onnxruntime as ort
 from models.scam.features import DIMENSION, features
 
@@ -81,6 +82,7 @@ class Memory:
     """The classifier's memory of one call, of constant size."""
 
     __slots__ = ("_counts", "_energy", "_score", "heard")
+    __copy__ = fork
 
     def __init__(self) -> None:
         self._counts: NDArray[np.uint8] = np.zeros(DIMENSION, dtype=np.uint8)

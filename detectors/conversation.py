@@ -14,6 +14,7 @@ import msgspec
 
 from detectors.assessment import Assessment, Segment
 from detectors.detector import ScamDetector, ScamModel
+from detectors.fork import fork
 from detectors.fusion import Evidence
 
 OURS = "agent"
@@ -55,6 +56,12 @@ class ConversationDetector:
         if segments:
             self._last = msgspec.structs.replace(self._last, processing_us=spent)
         return self._last
+
+    def preview(self, segment: Segment) -> Assessment:
+        """Return the view that one more segment would give, and take nothing in."""
+        twin = fork(self)
+        twin._tracks = {name: fork(detector) for name, detector in self._tracks.items()}
+        return twin.feed([segment])
 
     def evidence(self) -> tuple[Evidence, ...]:
         """Sum up what is known of each watched party, for fusion and for tuning it."""

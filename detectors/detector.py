@@ -11,6 +11,7 @@ import msgspec
 from detectors.assessment import Assessment, Finding, Prediction, Segment, Severity
 from detectors.behaviour import Timeline
 from detectors.classifier import Classifier, Memory
+from detectors.fork import fork
 from detectors.fusion import Band, Evidence, fuse, language_log_odds, sigmoid
 from detectors.kinds import scam_type, tactics
 from detectors.patterns import (
@@ -82,6 +83,7 @@ class ScamDetector:
         "_timeline",
         "_words",
     )
+    __copy__ = fork
 
     def __init__(self, model: ScamModel) -> None:
         self._model = model
@@ -111,6 +113,13 @@ class ScamDetector:
         spent = (time.perf_counter_ns() - began) // 1_000
         self._last = msgspec.structs.replace(self._last, processing_us=spent)
         return self._last
+
+    def preview(self, segment: Segment) -> Assessment:
+        """Return the view that one more segment would give, and take nothing in.
+
+        For words that the recogniser may still take back.
+        """
+        return fork(self).feed([segment])
 
     def evidence(self) -> Evidence:
         """Sum up what is known so far, for fusion and for tuning it."""

@@ -15,12 +15,11 @@ from typing import assert_never
 
 import msgspec
 
-from detectors.assessment import Severity
+from detectors.assessment import Severity, independent
 from models.scam.manifest import Bands, Fusion
 
 # From which points on a detector is said to speak for a scam.
 _SPEAKS = {"pattern": 0.69, "keyword": 0.5, "behaviour": 0.35, "classifier": 0.0}
-_READS_WORDS_BY_RULE = frozenset({"pattern", "keyword"})
 _LEAST = 0.001  # distance kept below a band that must not be reached
 _WORDS_FOR_CONFIDENCE = 25.0  # the caller's words after which 63 % of the confidence is there
 _CONTRADICTION = 0.6  # what remains of the confidence when rules and classifier disagree
@@ -84,12 +83,6 @@ def speaking_detectors(evidence: Evidence, language: float) -> tuple[str, ...]:
         "classifier": language,
     }
     return tuple(name for name, value in strength.items() if value > _SPEAKS[name])
-
-
-def independent(speaking: tuple[str, ...]) -> int:
-    """Count independent detectors; phrases and keywords are one."""
-    names = set(speaking)
-    return len(names - _READS_WORDS_BY_RULE) + bool(names & _READS_WORDS_BY_RULE)
 
 
 def sigmoid(log_odds: float) -> float:

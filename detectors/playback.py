@@ -33,10 +33,11 @@ class Proof(msgspec.Struct, frozen=True):
 class Trace(msgspec.Struct, frozen=True):
     """What the detector made of one conversation.
 
-    `steps` has one (turn, words so far, risk) after each committed utterance, `seconds` the time
-    at which each was known; turns count from 1, words are those of all speakers. `score` is the
-    last risk, `highest` the greatest; `severity`, `type` and `tactics` are those at the greatest.
-    The alarm is the first utterance after which the severity is high; None = never.
+    `steps` has one (turn, words so far, risk) after each utterance, committed or provisional,
+    `seconds` the time at which each was known; turns count from 1, words are those of all
+    speakers. `score` is the risk after the last committed utterance, `highest` the greatest;
+    `severity`, `type` and `tactics` are those at the greatest. The alarm is the first utterance
+    after which the severity is high; None = never.
     """
 
     id: str
@@ -73,7 +74,8 @@ class Trace(msgspec.Struct, frozen=True):
 class Commit(msgspec.Struct, frozen=True):
     """An utterance as a recogniser hands it over, `known` seconds into the call.
 
-    `offset` is where in its turn it begins.
+    `offset` is where in its turn it begins. A provisional one will be replaced: its turn, and
+    the number of its segment, are those of the next that is not.
     """
 
     turn: int
@@ -81,42 +83,46 @@ class Commit(msgspec.Struct, frozen=True):
     offset: int
     known: float
     segment: Segment
+    provisional: bool
 
 
 def commits(turns: Sequence[Said]) -> Iterator[Commit]:
     """Cut turns into utterances, timed evenly within each turn.
 
-    A turn without times begins when the one before has ended, at an even speaking rate.
+    A turn without times begins when the one before has ended, at an even speaking rate. A turn
+    that a recogniser handed over at once is one utterance.
     """
     clock = 0.0
     words = number = 0
-    for turn, said in enumerate(turns, start=1):
+    turn = 1
+    for said in turns:
         count = len(said.text.split())
         began = clock if said.start is None else said.start
         ended = began + count / WORDS_PER_SECOND if said.end is None else said.end
         at = done = 0
-        for text in cut_text(said.text):
+        for text in cut_text(said.text) if said.known is None else (said.text,):
             offset = said.text.index(text, at)
             at = offset + len(text)
             before, done = done, len(said.text[:at].split())
             first, last = (_moment(began, ended, place, count) for place in (before, done))
             known = last / 1_000 if said.known is None else said.known
             segment = Segment(number, said.party, text, first, last)
-            yield Commit(turn, words + done, offset, known, segment)
-            number += 1
-        words += count
-        clock = max(clock, ended)
+            yield Commit(turn, words + done, offset, known, segment, said.provisional)
+            number += not said.provisional
+        if not said.provisional:
+            words += count
+            turn += 1
+            clock = max(clock, ended)
 
 
 def play(model: ScamModel, talk: Talk) -> Trace:
     """Feed a conversation utterance by utterance to a fresh detector."""
     detector = ConversationDetector(model)
     heard: list[tuple[Commit, Assessment]] = [
-        (commit, detector.feed([commit.segment])) for commit in commits(talk.turns)
+        (commit, _read(detector, commit)) for commit in commits(talk.turns)
     ]
-    nothing = ConversationDetector(model).feed([])
-    last = heard[-1][1] if heard else nothing
-    worst = max((view for _, view in heard), key=lambda view: view.risk, default=nothing)
+    last = detector.feed([])
+    worst = max((view for _, view in heard), key=lambda view: view.risk, default=last)
     alarm = next((c for c, view in heard if view.severity.rank >= ALARM.rank), None)
     return Trace(
         id=talk.id,
@@ -132,12 +138,18 @@ def play(model: ScamModel, talk: Talk) -> Trace:
         detectors=worst.detectors,
         steps=tuple((commit.turn, commit.words, view.risk) for commit, view in heard),
         seconds=tuple(commit.known for commit, _ in heard),
-        evidence=_proofs([commit for commit, _ in heard], last),
+        evidence=_proofs([commit for commit, _ in heard if not commit.provisional], last),
         source=talk.source,
         label=talk.label,
         cluster=talk.cluster,
         model_version=last.model_version,
     )
+
+
+def _read(detector: ConversationDetector, commit: Commit) -> Assessment:
+    if commit.provisional:
+        return detector.preview(commit.segment)
+    return detector.feed([commit.segment])
 
 
 def _proofs(said: Sequence[Commit], view: Assessment) -> tuple[Proof, ...]:

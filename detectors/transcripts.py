@@ -23,7 +23,8 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True):
     """One turn; `start` and `end` are seconds since the call began, None where unknown.
 
     `known` is when a recogniser had the words of the turn, all at once; None = as they were
-    said. `channel` is given by notes beside recordings: 0 is the remote party, others are ours.
+    said. A `provisional` turn is what it made of the beginning of the party's next turn that is
+    not. `channel` is given by notes beside recordings: 0 is the remote party, others are ours.
     """
 
     text: str
@@ -32,6 +33,7 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True):
     end: float | None = None
     known: float | None = None
     channel: int | None = None
+    provisional: bool = False
 
     @property
     def party(self) -> str:
@@ -49,6 +51,11 @@ class Talk(msgspec.Struct, frozen=True, omit_defaults=True):
     source: str = ""
     label: str = ""
     cluster: str = ""
+
+    @property
+    def spoken(self) -> tuple[Said, ...]:
+        """The turns that stand, without what was provisional."""
+        return tuple(said for said in self.turns if not said.provisional)
 
 
 class Flaw(msgspec.Struct, frozen=True):

@@ -139,6 +139,9 @@ class RiskTrack(Protocol):
     async def assess(self, segments: Sequence[Segment]) -> Assessment:
         """Take new segments (at least one), return the view after the last."""
 
+    async def preview(self, segment: Segment) -> Assessment:
+        """Return the view that one more segment would give, without taking it in."""
+
     def end(self) -> None:
         """The call is over: what it taught may serve others. Does not wait."""
 

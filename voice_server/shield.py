@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from copy import copy
 
 import msgspec
 
@@ -19,6 +21,7 @@ from detectors.fusion import Band
 from voice_server.ports import CallFacts
 
 _TENANTS_REMEMBERED = 500
+_SAID_LIMIT = 4_000  # characters of a call that are compared with others: some 700 words
 _TELLING = 0.4  # a signal this strong moves the risk; weaker ones are only mentioned
 _DETECTOR = "crosscall"
 
@@ -63,13 +66,18 @@ class ShieldTrack:
         self._band = Band(shield.model.manifest.bands)
         self._memory = memory
         self._caller = caller
-        self._said: list[str] = []
+        self._said = ""
         self._worst = Severity.MINIMAL
 
     async def assess(self, segments: Sequence[Segment]) -> Assessment:
         """Take new segments, return the view after the last."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, self._look, segments)
+
+    async def preview(self, segment: Segment) -> Assessment:
+        """Return the view that one more segment would give, without taking it in."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._glance, segment)
 
     def end(self) -> None:
         """Remember the call for those to come; does not wait."""
@@ -79,17 +87,39 @@ class ShieldTrack:
                 loop.run_in_executor(self._pool, self._remember)
 
     def _look(self, segments: Sequence[Segment]) -> Assessment:
+        began = time.perf_counter_ns()
         view = self._detector.feed(segments)
-        self._said += [segment.text for segment in segments if segment.speaker == "caller"]
-        signals = self._memory.signals(self._caller, " ".join(self._said))
-        view = with_signals(view, signals, self._band)
+        for segment in segments:
+            self._said = _more(self._said, segment)
+        view = self._joined(view, self._said, self._band)
         if view.severity.rank > self._worst.rank:
             self._worst = view.severity
-        return view
+        return _timed(view, began)
+
+    def _glance(self, segment: Segment) -> Assessment:
+        began = time.perf_counter_ns()
+        view = self._detector.preview(segment)
+        view = self._joined(view, _more(self._said, segment), copy(self._band))
+        return _timed(view, began)
+
+    def _joined(self, view: Assessment, said: str, band: Band) -> Assessment:
+        return with_signals(view, self._memory.signals(self._caller, said), band)
 
     def _remember(self) -> None:
         flagged = self._worst.rank >= Severity.HIGH.rank
-        self._memory.see(self._caller, " ".join(self._said), flagged=flagged)
+        self._memory.see(self._caller, self._said, flagged=flagged)
+
+
+def _more(said: str, segment: Segment) -> str:
+    """What the caller said so far, as much as a sketch takes in."""
+    if segment.speaker != "caller" or len(said) >= _SAID_LIMIT:
+        return said
+    return f"{said} {segment.text}"[:_SAID_LIMIT].strip()
+
+
+def _timed(view: Assessment, began_ns: int) -> Assessment:
+    spent = (time.perf_counter_ns() - began_ns) // 1_000
+    return msgspec.structs.replace(view, processing_us=spent)
 
 
 def with_signals(view: Assessment, signals: Sequence[Signal], band: Band) -> Assessment:

@@ -80,14 +80,15 @@ def _turns(talk: Talk, trace: Trace) -> str:
     for proof in trace.evidence:
         by_turn.setdefault(proof.turn, []).append(proof)
     rows = []
-    for turn, said in enumerate(talk.turns[:_TURNS_LIMIT], start=1):
+    spoken = talk.spoken
+    for turn, said in enumerate(spoken[:_TURNS_LIMIT], start=1):
         reached = f"{risk[turn]:.2f}" if turn in risk else ""
         alarm = " class=alarm" if turn == trace.alarm_turn else ""
         rows.append(
             f"<tr{alarm}><td class=num>{turn}</td><td class=who>{escape(said.party)}</td>"
             f"<td>{marked(said.text, by_turn.get(turn, ()))}</td><td class=num>{reached}</td></tr>"
         )
-    more = len(talk.turns) - _TURNS_LIMIT
+    more = len(spoken) - _TURNS_LIMIT
     if more > 0:
         rows.append(f"<tr><td></td><td></td><td class=note>{more} more turns</td><td></td></tr>")
     return f"<table class=turns><tbody>{''.join(rows)}</tbody></table>"

@@ -650,7 +650,28 @@ def test_every_heard_line_is_shown_to_the_scam_detector():
 def test_an_agent_may_go_without_the_scam_shield():
     scene = started(Policy(greeting="", detect_scams=False))
     scene.ask("Hello?")
-    assert only(c.AssessRisk, scene.all) == []
+    scene.do(e.PartialTranscript("Buy gift cards."))
+    assert only(c.AssessRisk, scene.all) == only(c.PreviewRisk, scene.all) == []
+
+
+def test_a_scam_is_noticed_before_the_sentence_is_over():
+    scene = started()
+    (preview,) = only(c.PreviewRisk, scene.do(e.PartialTranscript("Buy gift cards and")))
+    tail = preview.segment
+    assert (tail.number, tail.speaker, tail.text) == (0, "caller", "Buy gift cards and")
+    out = scene.do(e.RiskAssessed(view(Severity.HIGH), tail))
+    assert only(c.Warn, out) == [c.Warn(view(Severity.HIGH))]
+    assert [(r.segments, r.final) for r in only(c.RecordRisk, out)] == [((tail,), False)]
+
+
+def test_a_call_is_not_ended_for_words_that_may_be_taken_back():
+    scene = started()
+    (preview,) = only(c.PreviewRisk, scene.do(e.PartialTranscript("Buy gift cards")))
+    out = scene.do(e.RiskAssessed(view(Severity.CRITICAL), preview.segment))
+    assert only(c.Say, out) == []
+    scene.utter("Buy gift cards.")
+    out = scene.do(e.RiskAssessed(view(Severity.CRITICAL)))
+    assert [say.text for say in only(c.Say, out)] == [Policy().scam_closing]
 
 
 def test_a_new_band_of_risk_is_stored_and_the_last_word_too():
@@ -772,7 +793,7 @@ def test_the_published_state_tells_who_speaks_and_what_was_heard():
 
 def test_an_unchanged_partial_is_not_published_again():
     scene = started()
-    assert len(scene.do(e.PartialTranscript("Hi"))) == 1
+    assert len(only(c.Publish, scene.do(e.PartialTranscript("Hi")))) == 1
     assert scene.do(e.PartialTranscript("Hi")) == []
 
 

@@ -12,7 +12,7 @@ from tests.call.scenes import view
 from voice_server.call.policy import Policy
 from voice_server.call.risk import RiskStep, RiskWatch
 
-LOW, MEDIUM, HIGH, CRITICAL = Severity.LOW, Severity.MEDIUM, Severity.HIGH, Severity.CRITICAL
+MINIMAL, LOW, MEDIUM, HIGH, CRITICAL = tuple(Severity)
 
 
 def steps(policy: Policy, *views: Assessment) -> list[tuple[RiskStep, ...]]:
@@ -132,6 +132,73 @@ def test_a_late_assessment_changes_nothing():
 
 def test_a_second_look_at_the_same_segment_counts():
     assert steps(QUIET, view(LOW, 5), view(HIGH, 5)) == [(RECORD,)] * 2
+
+
+def test_words_in_the_making_are_shown_once_a_second_as_the_next_segment():
+    watch = RiskWatch(Policy())
+    watch.segment("agent", "Hello?", 0, 500)
+    shown = [watch.preview("caller", f"{at}", 600, at, at) for at in range(1_000, 4_000, 300)]
+    assert [segment.ended_ms for segment in shown if segment] == [1_000, 2_200, 3_400]
+    assert {segment.number for segment in shown if segment} == {1}
+    assert len(watch.segments) == 1
+
+
+@pytest.mark.parametrize(
+    ("views", "bands"),
+    [
+        ([(HIGH, True)], [HIGH]),
+        ([(LOW, False), (HIGH, True)], [LOW, HIGH]),
+        ([(HIGH, True), (MEDIUM, True), (HIGH, True)], [HIGH]),  # it wavers: one row
+        ([(HIGH, True), (MEDIUM, False)], [HIGH, MEDIUM]),  # taken back
+        ([(HIGH, True), (HIGH, False)], [HIGH]),  # confirmed
+        ([(LOW, False), (MINIMAL, True)], [LOW]),
+        ([(MINIMAL, True)], []),
+    ],
+)
+def test_words_in_the_making_only_raise_the_band(
+    views: list[tuple[Severity, bool]], bands: list[Severity]
+):
+    watch = RiskWatch(QUIET)
+    tail = Segment(0, "caller", "buy gift", 0, 900)
+    recorded = [
+        band
+        for band, provisional in views
+        if RECORD in watch.heed(view(band), tail if provisional else None)
+    ]
+    assert recorded == bands
+
+
+def test_what_cannot_be_taken_back_waits_for_committed_words():
+    watch = RiskWatch(LADDER)
+    tail = Segment(0, "caller", "buy gift cards", 0, 900)
+    assert watch.heed(view(CRITICAL), tail) == (RECORD, WARN, VERIFY, BLOCK)
+    watch.segment("caller", "buy gift cards now", 0, 1_500)
+    assert watch.heed(view(CRITICAL)) == (RECORD, HAND_OVER, END)
+
+
+def test_a_view_of_words_that_were_committed_meanwhile_is_late():
+    watch = RiskWatch(LADDER)
+    tail = watch.preview("caller", "buy gift", 0, 900, 900)
+    watch.segment("caller", "by chance", 0, 1_000)
+    assert watch.heed(view(HIGH), tail) == ()
+    assert watch.newest is None
+
+
+def test_the_evidence_shows_the_words_that_were_judged_not_those_that_came_of_them():
+    watch = RiskWatch(QUIET)
+    tail = Segment(0, "caller", "gift cards", 0, 900)
+    watch.heed(view(HIGH), tail)
+    assert watch.evidence() == (tail,)
+    committed = watch.segment("caller", "gifted cards", 0, 1_000)
+    assert watch.evidence() == (tail,)
+    watch.heed(view(HIGH))
+    assert watch.evidence() == (committed,)
+
+
+def test_phrases_and_keywords_are_one_witness():
+    policy = msgspec.structs.replace(LADDER, end_at=HIGH)
+    same = msgspec.structs.replace(view(HIGH), detectors=("pattern", "keyword"))
+    assert steps(policy, same) == [(RECORD, WARN, VERIFY, BLOCK)]
 
 
 def test_before_the_first_assessment_there_is_no_evidence():

@@ -8,6 +8,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import NamedTuple
 
+from detectors.assessment import Assessment, Segment, Severity
 from voice_server.call import BOOK_ORDER, Call, Disposition, Phase, Policy
 from voice_server.call import commands as c
 from voice_server.call import events as e
@@ -43,6 +44,8 @@ class Rule(StrEnum):
     EARS = "every frame goes to the transcriber, every pause is committed once, in order"
     LAST_VIEW = "the last assessment of an ended call, and no other, is final"
     SEGMENTS = "the detector is shown every line with words once, in order"
+    PREVIEWS = "words in the making are shown as the next segment, at most once a second"
+    TAKEN_BACK = "nothing that cannot be taken back follows from words in the making"
     TIMES = "a line lies in the call's past"
     MEASURED_ONCE = "a turn is measured at most once, and never negative"
     OUTCOME = "a call is booked when an order stands, unless it is a scam or a transfer"
@@ -128,6 +131,8 @@ class Watch:
         self.warned = False
         self.blocked: tuple[str, ...] = ()
         self.assessed_through = -1
+        self.band = Severity.MINIMAL
+        self.previewed_at = -1_000
         self.rest = ""  # what nobody heard of the newest turn, if it was cut off
         self.phrases = _phrases(self.policy)
         self.matter = False  # words, keys or results the model has not seen
@@ -178,8 +183,10 @@ class Watch:
             case e.FinalTranscript(text=text) if text.strip():
                 words = [x.text for x in commands if isinstance(x, c.Record)]
                 held(Rule.CALLER_LINE, words == [text.strip()], words)
-            case e.RiskAssessed(assessment=view) if view.through >= self.assessed_through:
-                self.assessed_through = view.through
+            case e.RiskAssessed(assessment=view, tail=tail) if self._counts(view, tail):
+                self.assessed_through, self.band = view.through, view.severity
+                lasting = any(isinstance(x, c.Say | c.HangUp) for x in commands)
+                held(Rule.TAKEN_BACK, tail is None or not lasting, commands)
                 block_at = self.policy.block_at
                 if block_at and view.detectors and view.severity.rank >= block_at.rank:
                     self.blocked = self.policy.sensitive_tools
@@ -251,13 +258,19 @@ class Watch:
                 self.tools[key] = event.name
                 self.awaited.add(key)
             case c.Warn(assessment=assessment):
-                held(Rule.WARN_ONCE, event == e.RiskAssessed(assessment) and not self.warned)
+                seen = isinstance(event, e.RiskAssessed) and event.assessment == assessment
+                held(Rule.WARN_ONCE, seen and not self.warned)
                 self.warned = True
             case c.Record():
                 self._records(command, now, rest)
             case c.AssessRisk(segment=segment):
                 held(Rule.SEGMENTS, segment.number == self.segments, segment.number)
                 self.segments += 1
+            case c.PreviewRisk(segment=segment):
+                next_one = (segment.number, segment.speaker) == (self.segments, "caller")
+                rested = now - self.previewed_at >= 1_000
+                held(Rule.PREVIEWS, next_one and rested and self.policy.detect_scams, segment)
+                self.previewed_at = now
             case c.RecordRisk(final=final):
                 ends = any(isinstance(x, c.HangUp) for x in rest)
                 last = ends and not any(isinstance(x, c.RecordRisk) for x in rest)
@@ -337,6 +350,13 @@ class Watch:
         pressed = line.speaker == "caller" and set(line.text) <= set("0123456789*#ABCD")
         wanted = bool(line.text) and self.policy.detect_scams and not pressed
         held(Rule.SEGMENTS, assessed == wanted, line)
+
+    def _counts(self, view: Assessment, tail: Segment | None) -> bool:
+        """Whether a view is neither late nor of words in the making that raise nothing."""
+        stands = tail is None or (
+            tail.number >= self.segments and view.severity.rank > self.band.rank
+        )
+        return stands and view.through >= self.assessed_through
 
     def _truly_heard(self, line: c.Record) -> None:
         if self.cut is None:

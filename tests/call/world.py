@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from random import Random
 
-from detectors.assessment import Severity
+from detectors.assessment import Segment, Severity
 from tests.call.scenes import FRAME, LOUD, QUIET, view
 from tests.call.watch import Broken, Rule, Watch, held
 from voice_server.call import Call, Phase, Policy, Rate
@@ -303,7 +303,8 @@ class World:
         bands = tuple(Severity)[: 5 if n > 225 else 4]
         for more in range(2):
             assessment = view(bands[(n + more) % len(bands)], n % 7, detectors=n // 4 % 4)
-            self._feed(e.RiskAssessed(assessment))
+            tail = Segment(self.watch.segments - n % 2, "caller", "and", 0, 0)
+            self._feed(e.RiskAssessed(assessment, tail if n % 5 == more else None))
 
     def _rarely(self, n: int) -> None:
         if n < 45:

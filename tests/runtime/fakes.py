@@ -208,6 +208,7 @@ class FakeScorer:
 
     def __init__(self, *views: Assessment | Exception, takes_s: float = 0.05) -> None:
         self.batches: list[list[Segment]] = []
+        self.previews: list[Segment] = []
         self.ended = False
         self._views = list(views)
         self._takes_s = takes_s
@@ -217,6 +218,13 @@ class FakeScorer:
 
     async def assess(self, segments: Sequence[Segment]) -> Assessment:
         self.batches.append(list(segments))
+        return await self._view()
+
+    async def preview(self, segment: Segment) -> Assessment:
+        self.previews.append(segment)
+        return await self._view()
+
+    async def _view(self) -> Assessment:
         await asyncio.sleep(self._takes_s)
         view = self._views.pop(0) if self._views else CALM
         if isinstance(view, Exception):

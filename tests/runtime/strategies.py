@@ -17,6 +17,7 @@ _PLAIN: dict[Any, st.SearchStrategy[Any]] = {
     str: st.text(max_size=40),
     bytes: st.binary(max_size=200),
     bool: st.booleans(),
+    type(None): st.none(),
 }
 
 

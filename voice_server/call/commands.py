@@ -143,6 +143,15 @@ class Warn(msgspec.Struct, frozen=True, array_like=True, tag=19):
     assessment: Assessment
 
 
+class PreviewRisk(msgspec.Struct, frozen=True, array_like=True, tag=24):
+    """Ask the scam detector for its view if the words in the making stayed as they are.
+
+    It must not remember them: they come again, perhaps changed, as a segment of this number.
+    """
+
+    segment: Segment
+
+
 Command: TypeAlias = (
     Transcribe
     | Commit
@@ -163,4 +172,5 @@ Command: TypeAlias = (
     | HangUp
     | RefuseTool
     | Warn
+    | PreviewRisk
 )

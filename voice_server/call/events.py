@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from detectors.assessment import Assessment
+from detectors.assessment import Assessment, Segment
 
 TurnId: TypeAlias = int
 
@@ -152,9 +152,13 @@ class SpeechEnded(msgspec.Struct, frozen=True, array_like=True, tag=14):
 
 
 class RiskAssessed(msgspec.Struct, frozen=True, array_like=True, tag=15):
-    """The scam detector has a new view of the call."""
+    """The scam detector has a new view of the call.
+
+    `tail` is the words in the making that the view took in beside the committed segments.
+    """
 
     assessment: Assessment
+    tail: Segment | None = None
 
 
 class Consumed(msgspec.Struct, frozen=True, array_like=True, tag=16):

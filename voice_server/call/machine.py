@@ -82,6 +82,7 @@ class Call:
                 self._started(now)
             case e.PartialTranscript():
                 if talk.caller.seems_to_say(event.text):
+                    talk.out += talk.record.seems(event.text, *talk.caller.span, now)
                     talk.publish(now)
             case e.FinalTranscript():
                 self._final(event.text.strip(), event.utterance, now)
@@ -280,7 +281,7 @@ class Call:
 
     def _assessed(self, event: e.RiskAssessed, now: int) -> None:
         talk = self._talk
-        closing, commands = talk.record.assessed(event.assessment)
+        closing, commands = talk.record.assessed(event.assessment, event.tail)
         talk.out += commands
         talk.agent.blocked_tools = talk.record.risk.blocked_tools
         if closing is not None:

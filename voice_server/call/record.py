@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from detectors.assessment import Assessment
+from detectors.assessment import Assessment, Segment
 from voice_server.call import commands as c
 from voice_server.call import outcome
 from voice_server.call.agent_turn import AgentTurn
@@ -40,6 +40,13 @@ class CallRecord:
             out.append(c.AssessRisk(self.risk.segment(speaker, text, started_ms, ended_ms)))
         return out
 
+    def seems(self, text: str, started_ms: int, ended_ms: int, now: int) -> list[c.Command]:
+        """The caller seems to be saying this: a scam need not wait for the end of a sentence."""
+        if not self._policy.detect_scams:
+            return []
+        segment = self.risk.preview("caller", text, started_ms, ended_ms, now)
+        return [] if segment is None else [c.PreviewRisk(segment)]
+
     def agent_line(self, turn: AgentTurn, heard: str, now: int) -> list[c.Command]:
         """The agent's line at the end of a turn, heard or cut; none when nothing was said."""
         unheard = turn.unheard(heard).strip()
@@ -54,10 +61,10 @@ class CallRecord:
         return [c.Record("caller", digits, "", at_ms, at_ms)]
 
     def assessed(
-        self, assessment: Assessment
+        self, assessment: Assessment, tail: Segment | None = None
     ) -> tuple[tuple[str, Outcome] | None, list[c.Command]]:
         """The scam detector spoke: the words and the outcome to close with, if it comes to that."""
-        steps = self.risk.heed(assessment)
+        steps = self.risk.heed(assessment, tail)
         out: list[c.Command] = []
         if RiskStep.RECORD in steps:
             out.append(c.RecordRisk(assessment, self.risk.evidence(), final=False))

@@ -22,7 +22,8 @@ class RiskStep(StrEnum):
     END = "end"  # close the call safely
 
 
-# How many independent detectors must speak for a step: one alone never ends a call.
+# How many independent detectors must speak for a step: one alone never ends a call. These two
+# steps cannot be taken back, so that they wait for committed words as well.
 _VOTES = {
     RiskStep.WARN: 1,
     RiskStep.VERIFY: 1,
@@ -39,8 +40,10 @@ class RiskWatch:
         "_challenge",
         "_count",
         "_limits",
+        "_previewed_at",
         "_recorded",
         "_sensitive_tools",
+        "_tail",
         "blocked_tools",
         "newest",
         "segments",
@@ -58,6 +61,8 @@ class RiskWatch:
         self._sensitive_tools = frozenset(policy.sensitive_tools)
         self._challenge = False
         self._count = 0
+        self._previewed_at = -PREVIEW_MS
+        self._tail: Segment | None = None  # what the newest assessment rests on beside `segments`
         self._recorded: Severity | None = None
         self.blocked_tools: frozenset[str] = frozenset()
         self.newest: Assessment | None = None
@@ -72,14 +77,36 @@ class RiskWatch:
         del self.segments[:-_SEGMENTS_KEPT]
         return segment
 
-    def heed(self, assessment: Assessment) -> tuple[RiskStep, ...]:
-        """Decide; assessments older than the newest are late and change nothing."""
-        if self.newest is not None and assessment.through < self.newest.through:
+    def preview(
+        self, speaker: str, text: str, started_ms: int, ended_ms: int, now: int
+    ) -> Segment | None:
+        """The segment that words in the making may become; None when it is too soon for a look."""
+        if now - self._previewed_at < PREVIEW_MS:
+            return None
+        self._previewed_at = now
+        return Segment(self._count, speaker, text, started_ms, ended_ms)
+
+    def heed(self, assessment: Assessment, tail: Segment | None = None) -> tuple[RiskStep, ...]:
+        """Decide; assessments older than the newest are late and change nothing.
+
+        Words in the making only raise the band: what they seem to take back, the recogniser may
+        give again.
+        """
+        known = self.newest
+        if known is not None and assessment.through < known.through:
             return ()
-        self.newest = assessment
+        if tail is not None:
+            band = known.severity if known is not None else Severity.MINIMAL
+            if tail.number < self._count or assessment.severity.rank <= band.rank:
+                return ()
+        self.newest, self._tail = assessment, tail
         if assessment.severity.rank > self.worst.rank:
             self.worst = assessment.severity
-        due = [step for step, limit in self._limits.items() if _reached(assessment, step, limit)]
+        due = [
+            step
+            for step, limit in self._limits.items()
+            if _reached(assessment, step, limit) and (tail is None or _VOTES[step] == 1)
+        ]
         for step in due:
             del self._limits[step]
         self._challenge |= RiskStep.VERIFY in due
@@ -100,12 +127,15 @@ class RiskWatch:
         if self.newest is None:
             return ()
         numbers = {finding.segment for finding in self.newest.findings}
-        return tuple(segment for segment in self.segments if segment.number in numbers)
+        seen = {segment.number: segment for segment in self.segments}
+        if self._tail is not None:
+            seen[self._tail.number] = self._tail
+        return tuple(segment for number, segment in seen.items() if number in numbers)
 
 
 def _reached(assessment: Assessment, step: RiskStep, limit: Severity | None) -> bool:
     return (
         limit is not None
         and assessment.severity.rank >= limit.rank
-        and len(assessment.detectors) >= _VOTES[step]
+        and assessment.witnesses >= _VOTES[step]
     )

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import wave
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from detectors.transcripts import Said, Talk
-from voice_server.call.events import FinalTranscript
+from voice_server.call.caller import CallerSide
+from voice_server.call.events import FinalTranscript, PartialTranscript
 from voice_server.call.policy import Policy
-from voice_server.call.turns import Edge, VoiceGate
+from voice_server.call.risk import PREVIEW_MS
+from voice_server.call.turns import Edge
 from voice_server.call.voice_activity import loudness
 from voice_server.speech import g711
 from voice_server.speech.engines import LocalEngines
 from voice_server.speech.resample import Samples, resample
-from voice_server.speech.vad import SileroTrack
+from voice_server.speech.transcriber import LocalTranscriber
 from voice_server.testing import wav
 
 RATE = 8_000
 _FRAME, _FRAME_MS = 160, 20
 _BLOCK_S = 30  # how much is resampled at once: half a minute of 48 kHz takes 60 MB
 _CHANNELS = 2
-# Who talks without a pause is committed at the next breath after six seconds, and in
-# mid-speech before the recogniser's own limit of 15 s, whose cuts carry no time.
-_LONG_MS, _BREATH_MS, _LONGEST_MS = 6_000, 200, 14_000
 _REMOTE, _OURS = "caller", "agent"
 
 Advance = Callable[[float], None]
@@ -78,20 +76,13 @@ def _samples(block: bytes, width: int) -> Samples:
     return whole.astype(np.float32) / np.float32(2 ** (8 * width - 1))
 
 
-class Piece(msgspec.Struct, frozen=True):
-    """Audio between two moments of speech; a live call would have its words after `cut_ms`."""
-
-    started_ms: int
-    ended_ms: int
-    cut_ms: int
-    audio: bytes
-
-
 async def hear(path: Path, engines: LocalEngines, advance: Advance) -> Talk:
     """Transcribe a recording: channel 0 is the remote party, channel 1 our side.
 
     `advance` is told seconds of audio as they are done. The turns of both channels come in the
-    order in which their words were known. Raises RecordingError, OSError, ServiceRejected.
+    order in which their words were known; provisional ones are those that a live call would
+    show its scam detector. The time that the recogniser itself takes is not counted. Raises
+    RecordingError, OSError, ServiceRejected.
     """
     turns: list[Said] = []
     for index, channel in enumerate(read_channels(path)):
@@ -105,78 +96,77 @@ async def hear(path: Path, engines: LocalEngines, advance: Advance) -> Talk:
 async def _turns(
     channel: bytes, speaker: str, engines: LocalEngines, advance: Advance
 ) -> AsyncGenerator[Said, None]:
-    """Cut one channel where a live call would, and transcribe each piece."""
-    pieces = _pieces(channel, engines, advance)
-    async with engines.speech_to_text.open() as ears, aclosing(pieces):
-        told = aiter(ears)
-        number = 0
-        async for piece in pieces:
-            number += 1
-            for frame in _frames(piece.audio):
-                ears.push(frame)
-            ears.commit(number)
-            if text := await _final(told, number):
-                times = (piece.started_ms, piece.ended_ms, piece.cut_ms)
-                begin, end, known = (time / 1_000 for time in times)
-                yield Said(text, speaker, begin, end, known)
+    """Hear one channel as a live call does: the same gate, commits and partial transcripts."""
+    async with engines.speech_to_text.open() as transcriber:
+        ear = _Ear(speaker, transcriber, engines)
+        try:
+            for frame in _frames(channel):
+                for said in await ear.hear(frame):
+                    yield said
+                advance(_FRAME_MS / 1_000)
+            for said in await ear.end():
+                yield said
+        finally:
+            ear.close()
 
 
-async def _final(told: AsyncIterator[object], number: int) -> str:
-    async for heard in told:
-        if isinstance(heard, FinalTranscript) and heard.utterance == number:
-            return heard.text
-    return ""
+class _Ear:
+    """One channel on its way through the engines; each frame waits until all is known of it."""
 
+    __slots__ = ("_caller", "_looked", "_now", "_previewed_at", "_speaker", "_track", "_words")
 
-async def _pieces(
-    channel: bytes, engines: LocalEngines, advance: Advance
-) -> AsyncGenerator[Piece, None]:
-    """Yield all audio since the piece before, whenever a turn would end."""
-    gate = VoiceGate(Policy().end_of_turn_ms)
-    now = taken = 0
-    looked = asyncio.Event()
+    def __init__(self, speaker: str, words: LocalTranscriber, engines: LocalEngines) -> None:
+        self._speaker = speaker
+        self._words = words
+        self._caller = CallerSide(Policy())
+        self._now = 0
+        self._previewed_at = -PREVIEW_MS
+        self._looked = asyncio.Event()
+        self._track = engines.voice_activity.watch(self._score)
 
-    def take(percent: int) -> None:
-        gate.score(percent, now)
-        looked.set()
+    async def hear(self, frame: bytes) -> list[Said]:
+        """Take one frame, return what is known after it."""
+        self._words.push(frame)
+        self._track.push(frame)
+        while self._track.waiting or self._track.busy:
+            self._looked.clear()
+            await self._looked.wait()
+        self._now += _FRAME_MS
+        if self._caller.hear(loudness(frame), self._now) is Edge.CLOSED:
+            self._words.commit(self._caller.utterance)
+        return await self._known()
 
-    track = engines.voice_activity.watch(take)
-    try:
-        for frame in _frames(channel):
-            await _look(track, frame, looked)
-            now += _FRAME_MS
-            advance(_FRAME_MS / 1_000)
-            edge = gate.hear(loudness(frame), now)
-            if edge is Edge.CLOSED or _is_long(gate, max(taken, gate.onset_at), now):
-                began = max(taken, gate.onset_at)
-                yield Piece(began, gate.last_voice_at, now, _slice(channel, taken, now))
-                taken = now
-    finally:
-        track.close()
-    if gate.open:
-        yield Piece(max(taken, gate.onset_at), now, now, _slice(channel, taken, now))
+    async def end(self) -> list[Said]:
+        """Return what was being said when the recording ended."""
+        if self._caller.speaking:
+            self._words.commit(self._caller.utterance + 1)
+        return await self._known()
 
+    def close(self) -> None:
+        """Stop looking."""
+        self._track.close()
 
-def _is_long(gate: VoiceGate, began: int, now: int) -> bool:
-    """Whether somebody has talked long enough to be cut at a breath, or at once."""
-    if not gate.open:
-        return False
-    spoken = now - began
-    breathes = now - gate.last_voice_at >= _BREATH_MS
-    return spoken >= _LONGEST_MS or (spoken >= _LONG_MS and breathes)
+    def _score(self, percent: int) -> None:
+        self._caller.score(percent, self._now)
+        self._looked.set()
 
+    async def _known(self) -> list[Said]:
+        found: list[Said] = []
+        for heard in await self._words.settled():
+            match heard:
+                case PartialTranscript(text=text):
+                    if self._now - self._previewed_at >= PREVIEW_MS:
+                        self._previewed_at = self._now
+                        found.append(self._said(text, provisional=True))
+                case FinalTranscript(text=text) if text:
+                    found.append(self._said(text, provisional=False))
+        return found
 
-async def _look(track: SileroTrack, frame: bytes, looked: asyncio.Event) -> None:
-    """Let the model see a frame before the next one comes, for its backlog is short."""
-    track.push(frame)
-    while track.waiting or track.busy:
-        looked.clear()
-        await looked.wait()
+    def _said(self, text: str, *, provisional: bool) -> Said:
+        begin, end = (at / 1_000 for at in self._caller.span)
+        known = self._now / 1_000
+        return Said(text, self._speaker, begin, end, known, provisional=provisional)
 
 
 def _frames(audio: bytes) -> Iterator[bytes]:
     return (audio[at : at + _FRAME] for at in range(0, len(audio), _FRAME))
-
-
-def _slice(channel: bytes, begin_ms: int, end_ms: int) -> bytes:
-    return channel[begin_ms * RATE // 1_000 : end_ms * RATE // 1_000]

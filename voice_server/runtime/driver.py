@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, assert_never
 
 import msgspec
 
-from detectors.assessment import Assessment, Segment
+from detectors.assessment import Assessment
 from voice_server.call import Call, Phase
 from voice_server.call import commands as c
 from voice_server.call import events as e
@@ -24,6 +24,7 @@ from voice_server.ports import (
     Transcriber,
 )
 from voice_server.runtime.bookkeeper import Bookkeeper
+from voice_server.runtime.lookout import Lookout
 from voice_server.runtime.services import CallLog, Services
 
 log = logging.getLogger(__name__)
@@ -82,9 +83,8 @@ class Driver:
         self._transcriber: Transcriber | None = None
         self._early: deque[c.Transcribe | c.Commit] = deque(maxlen=_EARLY_FRAMES)
         self._voice = services.voice_activity.watch(self._on_score)
-        self._risk = services.risk.follow(facts)
-        self._segments: list[Segment] = []
-        self._assessing = False
+        track = services.risk.follow(facts)
+        self._lookout = Lookout(track, partial(self._start, e.Part.RISK, 0), self.feed)
         self._turns: dict[e.TurnId, list[asyncio.Task[None]]] = {}
         self._speeches: dict[e.TurnId, asyncio.Queue[str | None]] = {}
         self._work: set[asyncio.Task[None]] = set()  # outlives the turns, not the call
@@ -127,7 +127,7 @@ class Driver:
                 self._close_journal(self._journal)
         if late:
             await asyncio.wait(late, timeout=_CANCEL_S)
-        self._risk.end()
+        self._lookout.end()
 
     def feed(self, event: e.Event) -> None:
         """Give the core one event and obey what it says, at once and in order."""
@@ -245,10 +245,9 @@ class Driver:
             case c.Warn(assessment=assessment):
                 self._start(e.Part.RISK, 0, partial(self._warn, assessment))
             case c.AssessRisk(segment=segment):
-                self._segments.append(segment)
-                if not self._assessing:
-                    self._assessing = True
-                    self._start(e.Part.RISK, 0, self._assess)
+                self._lookout.show(segment)
+            case c.PreviewRisk(segment=segment):
+                self._lookout.preview(segment)
             case c.Record() | c.RecordRisk() | c.Book() | c.Measure():
                 self._books.write(command, self._now)
             case c.Publish(state=state):
@@ -358,14 +357,6 @@ class Driver:
 
     async def _warn(self, assessment: Assessment) -> None:
         await self._services.guardian.warn(self.facts, assessment)
-
-    async def _assess(self) -> None:
-        try:
-            while self._segments:
-                segments, self._segments = self._segments, []
-                self.feed(e.RiskAssessed(await self._risk.assess(segments)))
-        finally:
-            self._assessing = False
 
 
 def _log_bug(part: str, error: Exception) -> None:

@@ -112,6 +112,19 @@ class LocalTranscriber:
             return
         self._promise(final)
 
+    async def settled(self) -> list[Heard]:
+        """Wait until the model has seen what there is to see; return all that was heard.
+
+        For those who hold back the next frame meanwhile, instead of iterating.
+        """
+        while self._task is not None:
+            await asyncio.wait((self._task,))
+        if self._error is not None:
+            raise self._error
+        heard = list(self._heard)
+        self._heard.clear()
+        return heard
+
     def close(self) -> None:
         """Give everything up."""
         self._closed = True
