@@ -94,3 +94,11 @@ def test_a_port_that_is_taken_is_an_error_that_says_what_to_do():
         result = CliRunner().invoke(command, ["--port-base", str(port)])
     assert result.exit_code == 1
     assert "--port-base" in result.output
+
+
+def test_a_callee_that_is_no_recording_is_refused(tmp_path):
+    note = tmp_path / "note.wav"
+    note.write_text("no audio")
+    told = CliRunner().invoke(command, ["--tones", "--callee", str(note)])
+    assert told.exit_code == 1
+    assert "Error: --callee: " in told.output

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import shlex
 import signal
-from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,16 +21,26 @@ import click
 @click.option(
     "--server", default="", help="HOST:PORT that gets the webhooks and media of simulated calls."
 )
+@click.option(
+    "--callee",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Who answers simulated calls: a recording, as in `voice-server call`; default: silence.",
+)
+@click.option("--tones", is_flag=True, help="No models: ElevenLabs speaks and hears tones only.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, not shell lines.")
-def command(port_base: int, server: str, as_json: bool) -> None:
+def command(port_base: int, server: str, callee: Path | None, tones: bool, as_json: bool) -> None:
     """Run simulated ElevenLabs, OpenAI, Google, Grok, Anthropic, SerpApi, Twilio and Firebase.
 
     Prints the environment that points a server or any client at them, then runs until Ctrl-C.
-    ElevenLabs hears with the local recogniser where its weights are at hand, else only the
-    words that its own simulated speech carries; what it says are tones, not words.
+    ElevenLabs hears and speaks with the local models where their weights are at hand, so that
+    any client can hold a conversation; without them it speaks tones and understands only those
+    of the lab.
     """
+    options = _callees(callee) if callee is not None else {}
+    if not tones:
+        options |= _words()
     try:
-        asyncio.run(_run(port_base, server, as_json=as_json))
+        asyncio.run(_run(port_base, server, options, as_json=as_json))
     except OSError as error:
         raise click.ClickException(
             f"cannot listen on port {port_base} and those after it ({error.strerror}); "
@@ -37,7 +48,7 @@ def command(port_base: int, server: str, as_json: bool) -> None:
         ) from None
 
 
-async def _run(port_base: int, server: str, *, as_json: bool) -> None:
+async def _run(port_base: int, server: str, options: dict[str, Any], *, as_json: bool) -> None:
     import msgspec
 
     from voice_server.testing.lab.everything import open_lab
@@ -45,8 +56,7 @@ async def _run(port_base: int, server: str, *, as_json: bool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    more = {"recogniser": ears} if (ears := _ears()) else {}
-    async with open_lab(port_base=port_base, server=server, **more) as lab:
+    async with open_lab(port_base=port_base, server=server, **options) as lab:
         if as_json:
             click.echo(msgspec.json.encode(lab).decode())
         else:
@@ -56,29 +66,27 @@ async def _run(port_base: int, server: str, *, as_json: bool) -> None:
         await stop.wait()
 
 
-def _ears() -> Callable[[bytes], str] | None:
-    """The local recogniser, loaded when first needed; None without its weights."""
+def _words() -> dict[str, Any]:
+    """The local ears and voice; nothing without their weights."""
     from models.weights import Weights, WeightsMissing
-    from voice_server.speech import g711
-    from voice_server.speech.moonshine import RATE, Moonshine
-    from voice_server.speech.resample import resample
-    from voice_server.testing.lab import elevenlabs_audio
+    from voice_server.testing.lab.local_speech import LocalSpeech
 
-    weights = Weights(None)
     try:
-        files = [weights.path(f"moonshine_{part}") for part in ("encoder", "decoder", "tokenizer")]
+        speech = LocalSpeech(Weights(None))
     except WeightsMissing:
-        return None
-    opened: list[Moonshine] = []
+        return {}
+    return {"recogniser": speech.hear, "speaker": speech.say}
 
-    def recognise(mulaw: bytes) -> str:
-        if words := elevenlabs_audio.heard(mulaw):
-            return words
-        if not elevenlabs_audio.voiced(mulaw):
-            return ""
-        if not opened:
-            opened.append(Moonshine(*files))
-        samples = resample(g711.decode_float(mulaw), 8000, RATE)
-        return opened[0].transcribe(samples, lambda: False)
 
-    return recognise
+def _callees(recording: Path) -> dict[str, Any]:
+    """A caller of its own for every call; raises `ClickException` for what is no recording."""
+    from voice_server.testing.caller import caller_for
+    from voice_server.testing.lab.twilio import Callee
+    from voice_server.testing.script import ScriptError
+    from voice_server.testing.wav import WavError
+
+    try:
+        caller_for(recording)
+    except (ScriptError, WavError) as error:
+        raise click.ClickException(f"--callee: {error}") from None
+    return {"callees": lambda _form: Callee(caller=caller_for(recording))}

@@ -1,9 +1,10 @@
-"""ElevenLabs on loopback: recogniser, voices, HTTP, with quirks, faults and a meter.
+"""ElevenLabs on loopback: recogniser, voices, agents, HTTP, with quirks, faults and a meter.
 
     async with open_elevenlabs() as lab:
         client = AsyncElevenLabs(api_key=lab.key, base_url=lab.url)
 
-It hears and says what `elevenlabs_audio` puts into audio, unless it is given a recogniser.
+It hears and says what `elevenlabs_audio` puts into audio, unless it is given a recogniser and a
+speaker.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import base64
 import itertools
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -26,7 +27,9 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from voice_server.testing.lab import elevenlabs_audio as sound
+from voice_server.testing.lab.elevenlabs_agents import AgentHouse, LabAgent
 from voice_server.testing.lab.elevenlabs_ears import EarsSession
+from voice_server.testing.lab.elevenlabs_formats import from_mulaw
 from voice_server.testing.lab.elevenlabs_voice import VoiceSession, spell_out
 from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
 from voice_server.testing.lab.host import hosting
@@ -70,6 +73,7 @@ class Meter:
     def __init__(self) -> None:
         self._audio: Counter[str] = Counter()  # bytes, by model
         self._characters: Counter[str] = Counter()
+        self._conversations_ms = 0
 
     def hear(self, model: str, mulaw_bytes: int) -> None:
         """Audio has arrived."""
@@ -79,12 +83,18 @@ class Meter:
         """Text has arrived."""
         self._characters[model] += characters
 
+    def converse(self, ms: int) -> None:
+        """A conversation with an agent is over."""
+        self._conversations_ms += ms
+
     @property
     def items(self) -> dict[str, int]:
         """Quantities, by item; nothing that is 0."""
         ears = {f"elevenlabs.stt.{m}.milliseconds": n // 8 for m, n in self._audio.items()}
         voice = {f"elevenlabs.tts.{m}.characters": n for m, n in self._characters.items()}
-        return {item: quantity for item, quantity in (ears | voice).items() if quantity}
+        agents = {"elevenlabs.agents.milliseconds": self._conversations_ms}
+        items = ears | voice | agents
+        return {item: quantity for item, quantity in items.items() if quantity}
 
 
 class ElevenLabsLab:
@@ -98,23 +108,28 @@ class ElevenLabsLab:
         *,
         quirks: Quirks = Quirks(),  # noqa: B008 - frozen
         delays: Delays = Delays(),  # noqa: B008 - frozen
-        recogniser: Callable[[bytes], str] = sound.heard,
+        recogniser: Callable[[bytes], str | Awaitable[str]] = sound.heard,
         hypothesis: Callable[[bytes], str] = sound.heard,
+        speaker: Callable[[str], bytes | Awaitable[bytes]] = sound.voice,
         ears_faults: FaultPlan | None = None,
         voice_faults: FaultPlan | None = None,
         http_faults: FaultPlan | None = None,
+        agent_faults: FaultPlan | None = None,
+        agents: Mapping[str, LabAgent] | None = None,
         commit_errors: Mapping[int, str] | None = None,
     ) -> None:
         self.key = KEY
         self.url = ""
         self.quirks = quirks
         self.delays = delays
-        self.recognise = recogniser
+        self._recogniser = recogniser
         self.hypothesis = hypothesis
+        self._speaker = speaker
         self.ears_faults = ears_faults or FaultPlan()
         self.voice_faults = voice_faults or FaultPlan()
         self.http_faults = http_faults or FaultPlan()
         self.commit_errors = dict(commit_errors or {})  # by the number of the commit, from 1
+        self.house = AgentHouse(agents, agent_faults)
         self.voices = dict(VOICES)
         self.meter = Meter()
         self.ears: set[EarsSession] = set()
@@ -130,6 +145,16 @@ class ElevenLabsLab:
     def number(self) -> int:
         """A number that was not used before."""
         return next(self._numbers)
+
+    async def recognise(self, mulaw: bytes) -> str:
+        """The words of an utterance."""
+        heard = self._recogniser(mulaw)
+        return await heard if isinstance(heard, Awaitable) else heard
+
+    async def voice(self, text: str) -> bytes:
+        """Mu-law audio of a text."""
+        spoken = self._speaker(text)
+        return await spoken if isinstance(spoken, Awaitable) else spoken
 
     def admits(self, headers: Headers, query: QueryParams, purpose: str) -> bool:
         """Whether the key, or a token for this purpose, opens a socket; a token is used up."""
@@ -155,6 +180,7 @@ class ElevenLabsLab:
             Route("/v1/voices", self._voices),
             Route("/v2/voices", self._voices),
             Route("/v1/single-use-token/{purpose}", self._token, methods=["POST"]),
+            *self.house.routes(self),
         ]
 
     async def _ears(self, socket: WebSocket) -> None:
@@ -167,18 +193,23 @@ class ElevenLabsLab:
         await VoiceSession(self, socket, dialogue=True).run()
 
     async def _stream(self, request: Request) -> Response:
+        output_format = request.query_params.get("output_format", "")
+
         async def raw(text: str, fault: Injection) -> AsyncIterator[bytes]:
             async for _, audio in self._faulty(text, fault):
-                yield audio
+                yield from_mulaw(audio, output_format)
 
         return await self._speech(request, raw, "audio/basic")
 
     async def _stream_aligned(self, request: Request) -> Response:
+        output_format = request.query_params.get("output_format", "")
+
         async def lines(text: str, fault: Injection) -> AsyncIterator[bytes]:
-            async for part, audio in self._faulty(text, fault):
+            async for part, mulaw in self._faulty(text, fault):
                 if fault.fault is Fault.GARBAGE:
                     yield b'{"audio_base64": \x00\n'
-                second = sound.MS_PER_CHARACTER / 1000
+                audio = from_mulaw(mulaw, output_format)
+                second = len(mulaw) / 8000 / len(part)
                 times = [at * second for at in range(len(part) + 1)]
                 alignment = {
                     "characters": list(part),

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voice_server.testing.lab import elevenlabs_audio as sound
+from voice_server.testing.lab.elevenlabs_formats import to_mulaw
 from voice_server.testing.lab.faults import Fault
 from voice_server.testing.lab.host import cut
 from voice_server.testing.lab.inbox import Inbox, open_inbox
@@ -34,6 +35,7 @@ class _Chunk(msgspec.Struct):
     commit: bool = False
     sample_rate: int = 8000
     previous_text: str | None = None
+    mulaw: bytes = b""  # the audio, once it is read
 
 
 class EarsSession:
@@ -54,6 +56,7 @@ class EarsSession:
         self._silent_until = 0.0
         self._dying = False
         self._model = self._query.get("model_id", "")
+        self._format = self._query.get("audio_format", "pcm_16000")
 
     async def run(self) -> None:
         """Handshake, then messages until either side closes."""
@@ -103,7 +106,7 @@ class EarsSession:
             return await self.fail("input_error")
         config = {
             "sample_rate": 8000,
-            "audio_format": self._query.get("audio_format", "pcm_16000"),
+            "audio_format": self._format,
             "language_code": language or None,
             "commit_strategy": self._query.get("commit_strategy", "manual"),
             "model_id": self._model,
@@ -127,7 +130,7 @@ class EarsSession:
             if chunk is None:
                 await self.fail("input_error")
             elif not self._dying:
-                await self._take(chunk, base64.b64decode(chunk.audio_base_64))
+                await self._take(chunk, chunk.mulaw)
 
     def _read(self, text: str) -> _Chunk | None:
         """Meter a message as it arrives; None = it is not one."""
@@ -136,7 +139,8 @@ class EarsSession:
             audio = base64.b64decode(chunk.audio_base_64, validate=True)
         except (msgspec.MsgspecError, binascii.Error):
             return None
-        self._lab.meter.hear(self._model, len(audio))
+        chunk.mulaw = to_mulaw(audio, self._format)
+        self._lab.meter.hear(self._model, len(chunk.mulaw))
         return chunk
 
     async def _take(self, chunk: _Chunk, audio: bytes) -> None:
@@ -194,7 +198,7 @@ class EarsSession:
         await asyncio.sleep(self._lab.delays.final_s)
         if self._dying:
             return
-        text = self._lab.recognise(audio)
+        text = await self._lab.recognise(audio)
         await self._tell("committed_transcript", text=text)
         asked = "true" in (
             self._query.get("include_timestamps"),

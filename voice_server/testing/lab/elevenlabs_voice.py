@@ -11,7 +11,7 @@ import msgspec
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from voice_server.testing.lab import elevenlabs_audio as sound
+from voice_server.testing.lab.elevenlabs_formats import from_mulaw
 from voice_server.testing.lab.faults import Fault
 from voice_server.testing.lab.host import cut
 from voice_server.testing.lab.inbox import Inbox, open_inbox
@@ -68,6 +68,7 @@ class VoiceSession:
         self._query = socket.query_params
         self._model = self._query.get("model_id", "eleven_multilingual_v2")
         self._voice = socket.path_params.get("voice_id", "")
+        self._format = self._query.get("output_format", "")
         self._auto = self._query.get("auto_mode") == "true"
         self._fault = lab.voice_faults.take()
         self._loop = asyncio.get_running_loop()
@@ -218,29 +219,31 @@ class VoiceSession:
             return  # the socket is closed
 
     async def _say(self, context: _Context, text: str) -> None:
-        async for part, audio in spell_out(self._lab, text):
-            due = self._fault.after_bytes <= self._sent + len(audio)
+        async for part, mulaw in spell_out(self._lab, text):
+            due = self._fault.after_bytes <= self._sent + len(mulaw)
             if due and not self._struck and self._fault.fault is not Fault.SLOW_FIRST_BYTE:
                 self._struck = True
                 await self._strike()
             if self._dying:
                 return
-            self._sent += len(audio)
+            self._sent += len(mulaw)
+            audio = from_mulaw(mulaw, self._format)
             message = {
                 "audio": base64.b64encode(audio).decode(),
                 self._final: None if self._lab.quirks.snake_case else False,
                 self._context: context.name,
-                "alignment": self._alignment(part),
+                "alignment": self._alignment(part, len(mulaw)),
                 "unheard_of": {"x": 1},
             }
             await self._tell(message)
 
-    def _alignment(self, part: str) -> dict[str, Any] | None:
+    def _alignment(self, part: str, samples: int) -> dict[str, Any] | None:
         quirks = self._lab.quirks
         if not quirks.alignment:
             return None
-        starts = [at * sound.MS_PER_CHARACTER for at in range(len(part))]
-        lengths = [sound.MS_PER_CHARACTER] * len(part)
+        length = samples // 8 // len(part)
+        starts = [at * length for at in range(len(part))]
+        lengths = [length] * len(part)
         if self._dialogue:
             names = ("char_start_times_ms", "char_durations_ms")
         elif quirks.chars_spelling:
@@ -301,9 +304,11 @@ def _text(message: _Message) -> str:
 
 
 async def spell_out(lab: ElevenLabsLab, text: str) -> AsyncIterator[tuple[str, bytes]]:
-    """Parts of `text` with their audio, as fast as the service makes it."""
-    for at in range(0, len(text), _CHUNK_CHARACTERS):
-        part = text[at : at + _CHUNK_CHARACTERS]
-        if at:
-            await asyncio.sleep(len(part) * sound.MS_PER_CHARACTER / 1000 / lab.delays.speed)
-        yield part, sound.voice(part)
+    """Parts of `text` with their mu-law audio, as fast as the service makes it."""
+    audio = await lab.voice(text)
+    for begin in range(0, len(text), _CHUNK_CHARACTERS):
+        end = min(begin + _CHUNK_CHARACTERS, len(text))
+        first, last = (at * len(audio) // len(text) for at in (begin, end))
+        if begin:
+            await asyncio.sleep((last - first) / 8000 / lab.delays.speed)
+        yield text[begin:end], audio[first:last]

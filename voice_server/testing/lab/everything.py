@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
@@ -15,7 +15,7 @@ from voice_server.testing.lab.firebase import FirebaseLab
 from voice_server.testing.lab.host import hosting
 from voice_server.testing.lab.openai import OpenAISimulator
 from voice_server.testing.lab.serpapi import SerpApiSimulator
-from voice_server.testing.lab.twilio import open_twilio
+from voice_server.testing.lab.twilio import Callee, open_twilio
 
 # Clients read these where ours is not meant: the variables of the vendors' own SDKs.
 _SDK_URLS = {"openai": "OPENAI_BASE_URL", "anthropic": "ANTHROPIC_BASE_URL"}
@@ -35,13 +35,16 @@ async def open_lab(
     *,
     port_base: int = 0,
     server: str = "",
-    recogniser: Callable[[bytes], str] = elevenlabs_audio.heard,
+    recogniser: Callable[[bytes], str | Awaitable[str]] = elevenlabs_audio.heard,
+    speaker: Callable[[str], bytes | Awaitable[bytes]] = elevenlabs_audio.voice,
+    callees: Callable[[Mapping[str, str]], Callee] | None = None,
 ) -> AsyncIterator[Lab]:
     """Run all providers until the block ends, on ports from `port_base` on (0 = any free ones).
 
     `server` (host:port) is where the simulated carrier takes the webhooks and media of calls,
-    whatever host their URLs name. `recogniser` is what ElevenLabs hears with; its default
-    hears the words that the lab's own audio carries. Raises `OSError` for a port in use.
+    whatever host their URLs name. ElevenLabs hears with `recogniser` and speaks with `speaker`,
+    both mu-law; the default ones know the lab's own audio only. `callees` says who answers the
+    calls that the carrier is asked to place. Raises `OSError` for a port in use.
     """
     ports: Iterator[int] = itertools.count(port_base) if port_base else itertools.repeat(0)
     urls: dict[str, str] = {}
@@ -53,7 +56,12 @@ async def open_lab(
             return urls[name]
 
         speech = await stack.enter_async_context(
-            open_elevenlabs(port=next(ports), recogniser=recogniser, hypothesis=lambda _: "")
+            open_elevenlabs(
+                port=next(ports),
+                recogniser=recogniser,
+                hypothesis=lambda _: "",
+                speaker=speaker,
+            )
         )
         urls["elevenlabs"] = speech.url
         environment["ELEVENLABS_API_KEY"] = speech.key
@@ -65,7 +73,9 @@ async def open_lab(
         environment["ANTHROPIC_API_KEY"] = "lab-anthropic-key"
         await host("serpapi", SerpApiSimulator().app)
         environment["SERPAPI_API_KEY"] = "lab-serpapi-key"
-        carrier = await stack.enter_async_context(open_twilio(port=next(ports), connect_to=server))
+        carrier = await stack.enter_async_context(
+            open_twilio(port=next(ports), connect_to=server, callees=callees)
+        )
         urls["twilio"] = carrier.url
         environment["TWILIO_ACCOUNT_SID"] = carrier.account_sid
         environment["TWILIO_AUTH_TOKEN"] = carrier.auth_token
