@@ -128,7 +128,9 @@ async def open_server(
                 patience.wrap(db.PostgresOrders(pool)), patience.wrap(PostgresMessages(pool))
             ),
             guardian=SmsGuardian(twilio),
-            mirror=await _mirrors(settings, mirror, lambda call: desk.tenant_of(call), stack),
+            mirror=await _mirrors(
+                settings, mirror, lambda call: desk.tenant_of(call), metrics, stack
+            ),
         )
         directory = patience.wrap(db.PostgresAgentDirectory(pool))
         outbound = _outbound(settings, pool, directory, twilio, outbox, patience)
@@ -140,7 +142,7 @@ async def open_server(
             metrics,
             tariff=tariff,
             outbound=outbound,
-            engines=await _providers(settings, services, twilio, pool, patience, stack),
+            engines=await _providers(settings, services, twilio, pool, metrics, patience, stack),
         )
         looking_after = asyncio.ensure_future(outbound.run())
         stack.push_async_callback(_stop, looking_after)
@@ -229,6 +231,7 @@ async def _providers(
     services: Services,
     twilio: TwilioRest | None,
     pool: db.Pool,
+    metrics: Metrics,
     patience: Patience,
     stack: AsyncExitStack,
 ) -> EngineChooser:
@@ -249,6 +252,7 @@ async def _providers(
         services,
         can_transfer=bool(settings.human_number),
         sender=twilio,
+        metrics=metrics.engines,
     )
     stack.push_async_callback(engines.close)
     await engines.prepare()
@@ -281,6 +285,7 @@ async def _mirrors(
     settings: Settings,
     local: LocalMirror,
     tenant_of: Callable[[CallId], str | None],
+    metrics: Metrics,
     stack: AsyncExitStack,
 ) -> StateMirror:
     """The mirror in memory, and Firebase where a database is set."""
@@ -292,7 +297,7 @@ async def _mirrors(
     )
     finals = Finals(settings.data_dir / "mirror")
     pace = Pace(writes_per_s=settings.firebase_writes_per_s)
-    firebase = FirebaseMirror(database, finals, tenant_of, pace)
+    firebase = FirebaseMirror(database, finals, tenant_of, pace, metrics=metrics.mirror)
     stack.push_async_callback(firebase.close)
     return MirrorFan(local, firebase)
 

@@ -7,7 +7,7 @@ import re
 import sys
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 _PHONE: Final = re.compile(r"\+\d{5,15}\b")
 _STANDARD: Final = frozenset(
@@ -23,12 +23,78 @@ _HIDDEN: Final = frozenset(
 )  # fmt: skip
 
 
+class EngineMetrics:
+    """How engines do, by provider ("local" is this machine) and by what the engine is for."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        labels = ["provider", "engine"]
+        self.failures = Counter(
+            "voice_server_engine_failures",
+            "Requests that failed: unavailable, rejected (quota, content), key_refused.",
+            [*labels, "kind"],
+            registry=registry,
+        )
+        self.hedges = Counter(
+            "voice_server_engine_hedges",
+            "Requests made because another engine was slow.",
+            labels,
+            registry=registry,
+        )
+        self.fallbacks = Counter(
+            "voice_server_engine_fallbacks",
+            "Times that an engine worked in place of one that goes before it.",
+            labels,
+            registry=registry,
+        )
+        self.resting = Gauge(
+            "voice_server_engines_resting",
+            "Accounts that are left alone after failures, until an answer comes.",
+            labels,
+            registry=registry,
+        )
+
+
+class MirrorMetrics:
+    """How live calls get into Firebase. Any thread may count."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.writes = Counter(
+            "voice_server_mirror_writes",
+            "Requests to Firebase by result: written, refused, unavailable.",
+            ["result"],
+            registry=registry,
+        )
+        self.dropped = Counter(
+            "voice_server_mirror_dropped",
+            "States of calls that found no room to wait in.",
+            registry=registry,
+        )
+        self.lag_seconds = Histogram(
+            "voice_server_mirror_lag_seconds",
+            "From a call's oldest news that is not shown until it is.",
+            buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300),
+            registry=registry,
+        )
+        self.calls_waiting = Gauge(
+            "voice_server_mirror_calls_waiting",
+            "Calls with news that is not shown yet.",
+            registry=registry,
+        )
+        self.finals_waiting = Gauge(
+            "voice_server_mirror_finals_waiting",
+            "Last states of ended calls that wait on disk.",
+            registry=registry,
+        )
+
+
 class Metrics:
     """Every metric of one server, on a registry of its own so that servers can share a process."""
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
         self.registry = registry
+        self.engines = EngineMetrics(registry)
+        self.mirror = MirrorMetrics(registry)
         self.webhooks = Counter(
             "voice_server_webhooks",
             "Webhooks by path and result: answered, forged (bad signature), unreadable.",

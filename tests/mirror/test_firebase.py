@@ -26,6 +26,7 @@ from voice_server.mirror.finals import Final, Finals
 from voice_server.mirror.firebase import FirebaseMirror
 from voice_server.mirror.local import LocalMirror
 from voice_server.mirror.pending import Pace
+from voice_server.telemetry import Metrics
 from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
 from voice_server.testing.lab.firebase import FirebaseLab
 from voice_server.testing.lab.host import hosting
@@ -53,7 +54,14 @@ async def mirrored(
         database = await asyncio.to_thread(
             RealtimeDatabase, lab.database_url(url), timeout_s=options.pop("timeout_s", 2.0)
         )
-        mirror = FirebaseMirror(database, Finals(folder), tenant, FAST, jitter=lambda: 0.0)
+        mirror = FirebaseMirror(
+            database,
+            Finals(folder),
+            tenant,
+            FAST,
+            jitter=lambda: 0.0,
+            metrics=options.pop("metrics", None),
+        )
         try:
             yield mirror, lab
         finally:
@@ -74,6 +82,27 @@ async def test_a_call_appears_changes_and_ends(tmp_path):
         assert without_times(lab.value("live/tenant-a/c1")) == told(state(50, "booked"))
         assert len(lab.writes) < 10
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_an_operator_sees_writes_their_lag_and_what_waits(tmp_path):
+    lab = FirebaseLab(plan=FaultPlan({1: Fault.SERVER_ERROR}))
+    metrics = Metrics()
+
+    def value(name: str, **labels: str) -> float:
+        found = metrics.registry.get_sample_value(f"voice_server_mirror_{name}", labels)
+        return found or 0.0
+
+    async with mirrored(tmp_path, lab, metrics=metrics.mirror) as (mirror, _):
+        mirror.put("c1", state(1, "booked"))
+        assert (value("calls_waiting"), value("finals_waiting")) == (1, 1)
+        await until(lambda: lab.value("live/tenant-a/c1"))
+        await until(lambda: not value("finals_waiting"))
+        assert value("calls_waiting") == 0
+        assert value("writes_total", result="unavailable") == 1
+        assert value("writes_total", result="written") == 1
+        assert value("lag_seconds_count") == 1
+        assert value("lag_seconds_sum") >= 0.1, "it was written only after the failure"
+        assert value("dropped_total") == 0
 
 
 async def test_closing_writes_what_waits(tmp_path):

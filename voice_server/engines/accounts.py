@@ -13,12 +13,14 @@ from pydantic import SecretStr
 from voice_server.call.events import Consumed
 from voice_server.engines.health import Health
 from voice_server.engines.plan import Spend
+from voice_server.engines.tally import Tally
 from voice_server.errors import ServiceError
 from voice_server.limits import Limits
 from voice_server.llm.remote.anthropic_chat import AnthropicConnection
 from voice_server.llm.remote.openai_chat import CompatibleProvider, OpenAIConnection
 from voice_server.llm.search import WebSearch
 from voice_server.provider_settings import Provider, ProviderSettings
+from voice_server.telemetry import EngineMetrics
 from voice_server.vault.choice import Engine, KeyChoice
 from voice_server.vault.notes import KeyNotes
 
@@ -42,15 +44,22 @@ class Account:
     tenants who brought it as their own, and "" for the server.
     """
 
-    __slots__ = ("_connecting", "_health", "_notes", "_search", "_settings", "choice", "owners",
-                 "used_at")  # fmt: skip
+    __slots__ = ("_connecting", "_health", "_metrics", "_notes", "_search", "_settings", "choice",
+                 "owners", "used_at")  # fmt: skip
 
-    def __init__(self, choice: KeyChoice, settings: ProviderSettings, notes: KeyNotes) -> None:
+    def __init__(
+        self,
+        choice: KeyChoice,
+        settings: ProviderSettings,
+        notes: KeyNotes,
+        metrics: EngineMetrics,
+    ) -> None:
         self.choice = choice
         self.owners: set[str] = set()
         self.used_at = 0.0
         self._settings = settings
         self._notes = notes
+        self._metrics = metrics
         self._health: dict[Engine, Health] = {}
         self._connecting: asyncio.Future[MindConnection] | None = None
         self._search: WebSearch | None = None
@@ -60,7 +69,8 @@ class Account:
         if engine not in self._health:
             choice = self.choice
             name = f"{choice.provider.value} {engine.value} with the {choice.owner}'s key"
-            self._health[engine] = Health(name, self._refused)
+            tally = Tally(self._metrics, choice.provider.value, engine.value)
+            self._health[engine] = Health(name, self._refused, tally)
         return self._health[engine]
 
     def _refused(self) -> None:
@@ -102,7 +112,9 @@ class Account:
         return self._search
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close what is open; nobody asks this account any more."""
+        for health in self._health.values():
+            health.forget()
         closers: list[Callable[[], Awaitable[None]]] = []
         if self._connecting is not None:
             closers.append((await self._connecting).close)
@@ -137,11 +149,12 @@ class KeyUses:
 class Accounts:
     """All accounts in use. One that no call has asked for in 6 hours is forgotten."""
 
-    __slots__ = ("_accounts", "_notes", "_settings")
+    __slots__ = ("_accounts", "_metrics", "_notes", "_settings")
 
-    def __init__(self, settings: ProviderSettings, notes: KeyNotes) -> None:
+    def __init__(self, settings: ProviderSettings, notes: KeyNotes, metrics: EngineMetrics) -> None:
         self._settings = settings
         self._notes = notes
+        self._metrics = metrics
         self._accounts: dict[tuple[Provider, SecretStr], Account] = {}
 
     def of(self, choice: KeyChoice, user_id: str = "") -> Account:
@@ -149,7 +162,9 @@ class Accounts:
         place = (choice.provider, choice.key)
         account = self._accounts.get(place)
         if account is None:
-            account = self._accounts[place] = Account(choice, self._settings, self._notes)
+            account = self._accounts[place] = Account(
+                choice, self._settings, self._notes, self._metrics
+            )
         account.owners.add(user_id if choice.owner == "tenant" else "")
         account.used_at = asyncio.get_running_loop().time()
         return account

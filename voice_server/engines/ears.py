@@ -72,6 +72,8 @@ class _ChainedTranscriber:
             try:
                 engine = await self._stack.enter_async_context(link.ears.listen(self._facts))
                 self._take_over(engine)
+                if place:
+                    link.health.took_over()
                 async with aclosing(self._heard_of(engine, link)) as hearing:
                     async for heard in hearing:
                         link.health.answered()

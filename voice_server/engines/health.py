@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
+from voice_server.engines.tally import UNCOUNTED, Tally
 from voice_server.errors import KeyRefused, ServiceError
 
 log = logging.getLogger(__name__)
@@ -24,17 +25,28 @@ class Health:
 
     A circuit breaker: after some failures in a row of short time the engine rests, then a
     single request at a time probes it. And a memory of the waits for first answers.
-    `on_refused` is told whenever the provider does not accept the key.
+    `on_refused` is told whenever the provider does not accept the key, `tally` of everything
+    that an operator wants to count.
     """
 
-    __slots__ = ("_failed_at", "_on_refused", "_resting_until", "_waits", "name")
+    __slots__ = ("_failed_at", "_on_refused", "_resting_until", "_tally", "_waits", "name")
 
-    def __init__(self, name: str, on_refused: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        name: str,
+        on_refused: Callable[[], None] = lambda: None,
+        tally: Tally = UNCOUNTED,
+    ) -> None:
         self.name = name
         self._on_refused = on_refused
+        self._tally = tally
         self._failed_at: deque[float] = deque(maxlen=_FAILURES)
         self._resting_until: float | None = None
         self._waits: deque[float] = deque(maxlen=_SAMPLES)
+
+    def rests(self, now: float) -> bool:
+        """Whether it is left alone at the moment; unlike `may_ask` this is no request."""
+        return self._resting_until is not None and now < self._resting_until
 
     def may_ask(self, now: float) -> bool:
         """Whether to make a request at once. After a rest, a yes is a probe for one request."""
@@ -50,20 +62,38 @@ class Health:
         if wait_s is not None:
             self._waits.append(wait_s)
         self._failed_at.clear()
-        self._resting_until = None
+        if self._resting_until is not None:
+            self._resting_until = None
+            self._tally.is_back()
 
     def failed(self, now: float, error: ServiceError) -> None:
         """A request failed. One that can never succeed (credentials, quota) is enough to rest."""
         self._failed_at.append(now)
         many = len(self._failed_at) == _FAILURES and now - self._failed_at[0] < _WINDOW_S
         refused = isinstance(error, KeyRefused)
+        self._tally.failed(error)
         if not error.retryable or many or self._resting_until is not None:
+            if self._resting_until is None:
+                self._tally.rests()
             self._resting_until = now + (_REFUSED_S if refused else _REST_S)
         # The call may go on with another engine: nobody else would tell the operator.
         level = logging.WARNING if error.retryable else logging.ERROR
         log.log(level, "an engine failed", extra={"engine": self.name, "problem": str(error)})
         if refused:
             self._on_refused()
+
+    def hedged(self) -> None:
+        """It is asked because another engine is slow."""
+        self._tally.hedged()
+
+    def took_over(self) -> None:
+        """It works in place of an engine that goes before it."""
+        self._tally.took_over()
+
+    def forget(self) -> None:
+        """Nobody asks any more."""
+        if self._resting_until is not None:
+            self._tally.is_back()
 
     @property
     def hedge_s(self) -> float:

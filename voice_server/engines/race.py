@@ -98,6 +98,8 @@ async def race(runners: Sequence[Runner[T]]) -> AsyncGenerator[T, None]:
     winner: _Run[T] | None = None
     try:
         winner = await contest.winner()
+        if winner.runner is not runners[0]:
+            winner.runner.health.took_over()
         # Beside the answer, which must not wait for it.
         losers = asyncio.gather(*(run.close() for run in contest.runs if run is not winner))
         items = winner.items()
@@ -156,6 +158,8 @@ class _Contest(Generic[T]):
                 return
             runner = self._waiting.popleft()
             if not self._waiting or runner.health.may_ask(self._loop.time()):
+                if going:
+                    runner.health.hedged()
                 self.runs.append(_Run(runner))
                 going.append(self.runs[-1])
                 return

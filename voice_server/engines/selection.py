@@ -15,6 +15,7 @@ from voice_server.engines.health import Health
 from voice_server.engines.language import LanguageChain, LanguageLink
 from voice_server.engines.plan import Plan, Spend
 from voice_server.engines.search import SearchChain
+from voice_server.engines.tally import Tally
 from voice_server.engines.voice import VoiceChain, VoiceLink
 from voice_server.limits import Limits
 from voice_server.llm import catalogue
@@ -38,6 +39,7 @@ from voice_server.speech.elevenlabs import (
     parse_ears,
     parse_voice,
 )
+from voice_server.telemetry import EngineMetrics, Metrics
 from voice_server.vault.choice import PROVIDERS, Engine, KeyChoice, KeyChooser
 from voice_server.vault.notes import KeyNotes
 
@@ -167,17 +169,22 @@ class Engines:
         *,
         can_transfer: bool,
         sender: MessageSender | None = None,
+        metrics: EngineMetrics | None = None,
     ) -> None:
         """`local` works without any key; `sender` sends the text messages of calls."""
+        metrics = metrics or Metrics().engines
         self._settings = settings
         self._keys = keys
         self._local = local
         self._can_transfer = can_transfer
         self._sender = sender
         self._notes = KeyNotes(keys)
-        self._accounts = Accounts(settings, self._notes)
+        self._accounts = Accounts(settings, self._notes, metrics)
         self._sockets = VoiceSockets()
-        self._local_health = {engine: Health(f"local {engine.value}") for engine in Engine}
+        self._local_health = {
+            engine: Health(f"local {engine.value}", tally=Tally(metrics, "local", engine.value))
+            for engine in Engine
+        }
 
     async def prepare(self) -> None:
         """Connect with the server's own keys, so that no call waits until an SDK is loaded."""

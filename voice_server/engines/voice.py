@@ -55,6 +55,8 @@ class VoiceChain:
                 shunned = self._shunned.get(place, now) > now
                 if not last and (shunned or not link.health.may_ask(now)):
                     continue
+                if place:
+                    link.health.took_over()
                 try:
                     async with aclosing(_perform(link, turn, script, facts)) as sounds:
                         async for sound in sounds:

@@ -17,6 +17,7 @@ from voice_server.mirror.finals import Final, Finals
 from voice_server.mirror.node import Leaves
 from voice_server.mirror.pending import Batch, Pace, Pending, Result
 from voice_server.ports import CallId
+from voice_server.telemetry import Metrics, MirrorMetrics
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ class FirebaseMirror:
         pace: Pace | None = None,
         *,
         jitter: Callable[[], float] = random.random,
+        metrics: MirrorMetrics | None = None,
     ) -> None:
         """Owns the database and the finals from here on."""
         self._database = database
@@ -69,9 +71,10 @@ class FirebaseMirror:
         self._left_on_disk = len(finals) > 0
         self._sweep_at = time.monotonic() + _SWEEP_FIRST_S
         self._complained = False
-        self.written = 0  # nodes
-        self.refused = 0  # writes
-        self.dropped = 0  # states that found no room
+        self._news_at: dict[CallId, float] = {}  # of the oldest news that is not shown yet
+        self._metrics = metrics or Metrics().mirror
+        self._metrics.calls_waiting.set_function(self._calls_waiting)
+        self._metrics.finals_waiting.set_function(lambda: len(finals))
         self._thread = threading.Thread(target=self._run, name="firebase-mirror", daemon=True)
         self._thread.start()
 
@@ -79,6 +82,9 @@ class FirebaseMirror:
     def healthy(self) -> bool:
         """Whether the newest write went through."""
         return self._pending.healthy
+
+    def _calls_waiting(self) -> int:
+        return len(self._news_at.keys() | self._inbox.keys())
 
     def put(self, call_id: CallId, state: LiveState) -> None:
         """Take a call's newest state: a note for the thread, and for the last one a short write.
@@ -94,7 +100,7 @@ class FirebaseMirror:
             if call_id in self._inbox or len(self._inbox) < _INBOX_MOST:
                 self._inbox[call_id] = (tenant_id, state)
             else:
-                self.dropped += 1
+                self._metrics.dropped.inc()
                 self._left_on_disk |= bool(state.outcome)
         self._news.set()
 
@@ -167,18 +173,22 @@ class FirebaseMirror:
             log.error("a final state may not be on disk", extra={"problem": error.strerror})
 
     def _offer(self, call_id: CallId, tenant_id: str, state: LiveState) -> None:
-        if not self._pending.put(call_id, tenant_id, state):
-            self.dropped += 1
+        if self._pending.put(call_id, tenant_id, state):
+            self._news_at.setdefault(call_id, time.monotonic())
+        else:
+            self._metrics.dropped.inc()
             self._left_on_disk |= bool(state.outcome)
 
     def _write(self, batch: Batch) -> None:
         result = self._attempt(partial(self._database.write, batch.updates))
+        now = time.monotonic()
+        self._metrics.writes.labels(result.name.lower()).inc()
         if result is Result.WRITTEN:
-            self.written += len(batch.items)
             self._complained = False
-        elif result is Result.REFUSED:
-            self.refused += 1
-        for call_id in self._pending.settle(batch, result, time.monotonic()):
+            for item in batch.items:
+                if (news_at := self._news_at.pop(item.call_id, None)) is not None:
+                    self._metrics.lag_seconds.observe(now - news_at)
+        for call_id in self._pending.settle(batch, result, now):
             self._forget(call_id)
 
     def _attempt(self, work: Callable[[], object]) -> Result:
