@@ -108,3 +108,43 @@ def test_company_alone_never_makes_a_call_critical():
     assert view.detectors == ("crosscall",)
     assert view.severity.rank < Severity.CRITICAL.rank
     assert view.risk <= 1.0
+
+
+async def test_words_in_the_making_are_weighed_with_other_calls_and_forgotten():
+    shield = ScamShield(MODEL)
+    await whole_call(shield, facts(), SCRIPT)
+    track = shield.follow(facts(caller="+12025550199"))
+    seen = await track.preview(says(SCRIPT))
+    assert names(seen) == ["shared_script"]
+    after = await track.assess([says("Hello, my tap is leaking.")])
+    assert names(after) == []
+    assert after.risk < seen.risk
+    shield.close()
+
+
+async def test_a_call_is_not_remembered_for_what_it_only_seemed_to_say():
+    shield = ScamShield(MODEL)
+    track = shield.follow(facts())
+    scam = "pay the warrant with gift cards now or you go to jail today, do not tell anybody"
+    assert (await track.preview(says(scam))).severity.rank >= Severity.HIGH.rank
+    await track.assess([says("Hello, my tap is leaking.")])
+    track.end()
+    assert names(await whole_call(shield, facts(), "Hello, it is me again.")) == []
+    shield.close()
+
+
+async def test_the_time_of_a_look_is_measured():
+    shield = ScamShield(MODEL)
+    track = shield.follow(facts())
+    assert (await track.assess([says(SCRIPT)])).processing_us > 0
+    assert (await track.preview(says(SCRIPT, 1))).processing_us > 0
+    shield.close()
+
+
+async def test_only_the_beginning_of_a_long_call_is_compared():
+    shield = ScamShield(MODEL)
+    for caller in ("+12025550143", "+12025550199"):
+        chat = " ".join(f"{caller[-2:]} word{number}" for number in range(800))
+        view = await whole_call(shield, facts(caller=caller), chat, SCRIPT)
+    assert names(view) == []
+    shield.close()

@@ -6,6 +6,7 @@ import asyncio
 import json
 import struct
 import wave
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,7 @@ def test_a_recorded_robocall_is_caught_as_its_exact_transcript_is(tmp_path: Path
 def test_the_turns_of_both_channels_come_in_the_order_of_the_call(engines: LocalEngines) -> None:
     recording = calls() / "tts_personal_calls_benign_0.wav"
     talk = asyncio.run(hear(recording, engines, lambda _: None))
+    assert {said.provisional for said in talk.turns} == {True, False}
     ends = [said.known or 0.0 for said in talk.turns]
     assert ends == sorted(ends)
     assert {said.party for said in talk.turns} == {"caller", "agent"}
@@ -144,5 +146,25 @@ def test_the_turns_of_both_channels_come_in_the_order_of_the_call(engines: Local
         (said.start or 0.0) < (said.end or 0.0) <= (said.known or 0.0) for said in talk.turns
     )
     notes = json.loads(recording.with_suffix(".json").read_text())["turns"]
-    assert len(talk.turns) >= len(notes) / 2
+    assert len(talk.spoken) >= len(notes) / 2
     assert ends[-1] == pytest.approx(notes[-1]["end"], abs=2.0)
+
+
+@pytest.mark.weights
+def test_a_voice_that_never_pauses_is_heard_while_it_talks(engines: LocalEngines) -> None:
+    recording = Path(__file__).parents[1] / "callers" / "robocall_ssa.wav"
+    talk = asyncio.run(hear(recording, engines, lambda _: None))
+    early = [said.known or 0.0 for said in talk.turns if said.provisional]
+    stands = [said.known or 0.0 for said in talk.spoken]
+    begin, end = max(pairwise(stands), key=lambda pair: pair[1] - pair[0])
+    assert end - begin > 10
+    assert len([known for known in early if begin < known < end]) >= 4
+    assert min(b - a for a, b in pairwise(early)) >= 1.0
+
+
+@pytest.mark.weights
+def test_an_alarm_comes_before_the_robocall_pauses() -> None:
+    recording = Path(__file__).parents[1] / "callers" / "robocall_ssa.wav"
+    result = CliRunner().invoke(main, ["detect", "--json", str(recording)])
+    (told,) = (json.loads(line) for line in result.stdout.splitlines())
+    assert told["alarm_seconds"] <= 8.0

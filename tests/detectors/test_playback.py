@@ -151,3 +151,44 @@ def test_words_that_a_recogniser_had_later_count_from_then_on(model: ScamModel) 
     assert trace.alarm_seconds is not None
     assert trace.alarm_seconds % 10 == 7
     assert next(commits(turns)).segment.ended_ms == 6_000
+
+
+def heard(text: str, known: float, *, provisional: bool = False) -> Said:
+    return Said(text, "caller", 0.0, known, known, provisional=provisional)
+
+
+def test_what_a_recogniser_hands_over_at_once_is_one_utterance() -> None:
+    (commit,) = commits([heard(words(60), 20.0)])
+    assert (commit.words, commit.segment.text) == (60, words(60))
+
+
+def test_provisional_words_are_replaced_by_those_that_stand() -> None:
+    turns = [
+        heard("buy", 1.0, provisional=True),
+        heard("buy gift", 2.0, provisional=True),
+        heard("by chance", 3.0),
+        heard("yes", 4.0),
+    ]
+    found = list(commits(turns))
+    assert [commit.provisional for commit in found] == [True, True, False, False]
+    assert [commit.turn for commit in found] == [1, 1, 1, 2]
+    assert [commit.segment.number for commit in found] == [0, 0, 0, 1]
+    assert [commit.words for commit in found] == [1, 2, 2, 3]
+
+
+def test_an_alarm_in_mid_sentence_counts_from_then_on(model: ScamModel) -> None:
+    early = [heard(" ".join(ROBOCALL[:2]), 6.0, provisional=True)]
+    trace = play(model, Talk("t", (*early, heard(" ".join(ROBOCALL), 12.0))))
+    late = play(model, Talk("t", (heard(" ".join(ROBOCALL), 12.0),)))
+    assert (trace.alarm_seconds, late.alarm_seconds) == (6.0, 12.0)
+    assert trace.score == late.score
+    assert trace.evidence == late.evidence
+
+
+def test_the_score_is_that_of_the_words_that_stand(model: ScamModel) -> None:
+    turns = (heard("yes please", 1.0), heard(" ".join(ROBOCALL), 9.0, provisional=True))
+    trace = play(model, Talk("t", turns))
+    assert trace.score == trace.steps[0][2]
+    assert trace.highest == trace.steps[1][2]
+    assert trace.evidence == ()
+    assert trace.alarm_seconds == 9.0

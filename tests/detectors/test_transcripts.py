@@ -157,3 +157,8 @@ def test_any_bytes_are_a_conversation_or_a_flaw(
 ) -> None:
     for found in read(tmp_path_factory.getbasetemp(), name, content):
         assert isinstance(found, Talk | Flaw)
+
+
+def test_what_stands_is_told_from_what_was_provisional() -> None:
+    turns = (Said("buy", provisional=True), Said("by chance"), Said("yes"))
+    assert [said.text for said in Talk("t", turns).spoken] == ["by chance", "yes"]

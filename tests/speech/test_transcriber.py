@@ -260,6 +260,23 @@ async def test_a_final_of_one_call_overtakes_the_partials_of_others():
     assert order == ["waiting", "chatty"]
 
 
+async def test_who_holds_back_the_next_frame_hears_all_that_can_be_known(bench: Bench):
+    assert await bench.transcriber.settled() == []
+    bench.push(SPEECH, 25)
+    assert await bench.transcriber.settled() == [PartialTranscript("25 frames")]
+    bench.transcriber.commit(1)
+    heard = await bench.transcriber.settled()
+    assert heard == [FinalTranscript("25 frames", 1), Consumed("local.stt.milliseconds", 500)]
+    assert await bench.transcriber.settled() == []
+
+
+async def test_who_waits_learns_that_the_model_is_broken(bench: Bench):
+    bench.ears.broken = True
+    bench.push(SPEECH, 25)
+    with pytest.raises(ServiceRejected):
+        await bench.transcriber.settled()
+
+
 @given(
     st.lists(
         st.one_of(
