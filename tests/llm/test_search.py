@@ -104,6 +104,38 @@ def test_a_fault_is_an_error_in_time_and_its_cost_is_booked(virtual, fault, kind
     assert KEY not in caplog.text
 
 
+@pytest.mark.parametrize("fault", [Fault.DROP, Fault.GARBAGE, Fault.STALL, Fault.SERVER_ERROR])
+@pytest.mark.parametrize("failures", [1, 2])
+def test_a_search_that_is_repeated_until_it_is_answered_is_booked_once(virtual, fault, failures):
+    async def story() -> None:
+        fate = Injection(fault, delay_s=60.0)
+        plan = FaultPlan(dict.fromkeys(range(1, failures + 1), fate))
+        async with open_search(plan=plan) as (simulator, search, ledger):
+            for _ in range(failures):
+                with pytest.raises(ServiceUnavailable):
+                    await search.search("opening hours", ledger.spend)
+            for _ in range(2):
+                await search.search("opening hours", ledger.spend)
+            assert ledger == simulator.meter.items == {"serpapi.search.requests": 1}
+
+    virtual(story())
+
+
+def test_a_repetition_without_an_answer_is_taken_to_come_from_the_cache(virtual):
+    async def story() -> None:
+        lost = Injection(Fault.DROP)
+        plan = FaultPlan({2: lost, 3: lost, 4: lost})
+        async with open_search(plan=plan) as (simulator, search, ledger):
+            await search.search("opening hours", ledger.spend)
+            for wait_s, booked in ((0, 1), (3_700, 2), (0, 2)):
+                await asyncio.sleep(wait_s)
+                with pytest.raises(ServiceUnavailable):
+                    await search.search("opening hours", ledger.spend)
+                assert ledger == simulator.meter.items == {"serpapi.search.requests": booked}
+
+    virtual(story())
+
+
 def test_a_cancelled_search_is_booked(virtual):
     async def story() -> None:
         async with open_search() as (simulator, search, ledger):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,7 +22,8 @@ REQUESTS = "serpapi.search.requests"
 _MAX_HITS = 3
 _MAX_SPOKEN = 240  # characters of one hit, about 15 s of speech
 _MAX_BODY = 2_000_000
-_IDS_KEPT = 10_000
+_KEPT = 10_000
+_CACHED_S = 3600.0  # SerpApi answers the same query from its cache for an hour
 _SENTENCE = re.compile(r".+?[.!?…](?=\s|$)", re.S)
 _NOISE = re.compile(r"https?://\S+|www\.\S+|[*_#|<>]|\[\d+\]")
 
@@ -44,7 +46,7 @@ class Found(msgspec.Struct, frozen=True):
 class WebSearch:
     """A client with one key; calls share it. `close` it in the end."""
 
-    __slots__ = ("_charged", "_country", "_http", "_key", "_limits")
+    __slots__ = ("_booked", "_charged", "_country", "_http", "_key", "_limits")
 
     def __init__(
         self,
@@ -61,14 +63,17 @@ class WebSearch:
         self._limits = limits
         self._country = country
         self._http = httpx.AsyncClient(base_url=base_url, timeout=limits.total_s)
-        self._charged: OrderedDict[str, None] = OrderedDict()
+        self._charged: OrderedDict[str, None] = OrderedDict()  # ids
+        # By query: when it was booked last, and whether an answer came.
+        self._booked: OrderedDict[str, tuple[float, bool]] = OrderedDict()
 
     async def search(self, query: str, spend: Callable[[Consumed], None]) -> Found:
         """Search Google; raises `ServiceError`.
 
         Only successful searches are charged, and one that comes from SerpApi's own cache is
         free: it carries the id of the search that filled it. A search whose answer never came
-        is booked, for it may have been charged.
+        is booked, for it may have been charged; not so its repetition, which finds the first
+        one in the cache, or is the first that is charged.
         """
         asked = {
             "engine": "google",
@@ -78,23 +83,24 @@ class WebSearch:
             "num": "10",
             "api_key": self._key,
         }
-        owed = True
+        told = False  # what became of it
+        charged = True
         try:
             response = await self._get("/search", asked)
-            owed = response.is_success
             if not response.is_success:
+                charged = False
                 raise _refused(response.status_code)
             answer = _decoded(response.content)
-            owed = _succeeded(answer) and self._is_new(answer)
+            told, charged = True, _succeeded(answer) and self._is_new(answer)
             if not _succeeded(answer):
                 raise ServiceUnavailable(SERVICE, "the search did not succeed")
         except httpx.ConnectError:
-            owed = False
+            charged = False
             raise ServiceUnavailable(SERVICE, "not reachable") from None
         except httpx.HTTPError as error:
             raise ServiceUnavailable(SERVICE, type(error).__name__) from None
         finally:
-            if owed:
+            if charged and self._is_unbooked(query, told=told):
                 spend(Consumed(REQUESTS, 1))
         return found_in(answer)
 
@@ -131,13 +137,30 @@ class WebSearch:
         if key and key in self._charged:
             return False
         self._charged[key] = None
-        while len(self._charged) > _IDS_KEPT:
-            self._charged.popitem(last=False)
+        _trim(self._charged)
+        return True
+
+    def _is_unbooked(self, query: str, *, told: bool) -> bool:
+        """Whether this charge is not the one that was booked for the same query before."""
+        now = asyncio.get_running_loop().time()
+        at, answered = self._booked.get(query, (-math.inf, True))
+        if told and not answered:
+            self._booked[query] = (at, True)
+            return False
+        if not told and now - at < _CACHED_S:
+            return False
+        self._booked[query] = (now, told)
+        _trim(self._booked)
         return True
 
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
+
+
+def _trim(known: OrderedDict[str, Any]) -> None:
+    while len(known) > _KEPT:
+        known.popitem(last=False)
 
 
 def _refused(status: int) -> ServiceRejected | ServiceUnavailable:
