@@ -141,10 +141,7 @@ class AnthropicSimulator:
         said = await self.mind(asked)
 
         def settle(done: Visit) -> None:
-            item = f"anthropic.{card.id}"
-            for kind, count in zip(("input", "cached_input", "cache_write"), prompt, strict=True):
-                self.meter.add(f"{item}.{kind}_tokens", count)
-            self.meter.add(f"{item}.output_tokens", done.sent_tokens)
+            self.meter.bill(done, f"anthropic.{card.id}", prompt, done.sent_tokens)
 
         writing = _Writing(visit, said, prompt, "" if card.thinking else self.thoughts)
         if not body.get("stream"):

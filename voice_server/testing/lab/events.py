@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from voice_server.testing.lab.faults import Fault, Injection
 from voice_server.testing.lab.host import cut
 
+_KINDS = ("input", "cached_input", "cache_write", "output")
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 
 
@@ -44,6 +45,7 @@ class Visit(msgspec.Struct):
     sent_tokens: int = 0
     finished: bool = False  # all of the answer went out
     closed_at: float = -1.0  # when the client went away in the middle
+    billed: dict[str, int] = {}  # what it cost, by tariff item
 
 
 class Meter:
@@ -56,6 +58,15 @@ class Meter:
         """Bill some more of an item."""
         if quantity:
             self.items[item] += quantity
+
+    def bill(self, visit: Visit, item: str, prompt: tuple[int, int, int], output: int) -> None:
+        """Bill one request: fresh, cached and written tokens of its prompt, and the answer's."""
+        visit.billed = {
+            f"{item}.{kind}_tokens": count
+            for kind, count in zip(_KINDS, (*prompt, output), strict=True)
+        }
+        for billed, count in visit.billed.items():
+            self.add(billed, count)
 
 
 class Pieces(Response):

@@ -169,10 +169,7 @@ class OpenAISimulator:
 
         def settle(done: Visit) -> None:
             output = done.sent_tokens + (self._reasoning if done.finished else 0)
-            item = f"{self.provider}.{card.id}"
-            for kind, count in zip(("input", "cached_input", "cache_write"), prompt, strict=True):
-                self.meter.add(f"{item}.{kind}_tokens", count)
-            self.meter.add(f"{item}.output_tokens", output)
+            self.meter.bill(done, f"{self.provider}.{card.id}", prompt, output)
 
         writing = _Writing(visit, said, prompt, self.quirks, self._reasoning)
         if not body.get("stream"):

@@ -59,6 +59,7 @@ class SerpApiSimulator:
         self.pace = pace
         self.meter = Meter()
         self.queries: list[str] = []
+        self.charged: list[str] = []  # queries that cost a search
         self.searches_left = searches_left
         self._keys = keys
         self._cache: dict[str, tuple[float, str]] = {}
@@ -130,6 +131,7 @@ class SerpApiSimulator:
         if fresh or request.query_params.get("no_cache") == "true" or cached is None:
             cached = self._cache[query] = (now, f"search-{self.plan.seen}")
             self.meter.add("serpapi.search.requests", 1)
+            self.charged.append(query)
             self.searches_left -= 1
         found = self.hits(query)
         answer: dict[str, Any] = {
