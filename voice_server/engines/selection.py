@@ -12,11 +12,13 @@ import msgspec
 from voice_server.engines.accounts import Account, Accounts, KeyUses, MindConnection
 from voice_server.engines.ears import EarsChain, EarsLink
 from voice_server.engines.health import Health
+from voice_server.engines.hosted import HostedAgents
 from voice_server.engines.language import LanguageChain, LanguageLink
 from voice_server.engines.plan import Plan, Spend
 from voice_server.engines.search import SearchChain
 from voice_server.engines.tally import Tally
 from voice_server.engines.voice import VoiceChain, VoiceLink
+from voice_server.hosted import HostedConfig, parse_hosted
 from voice_server.limits import Limits
 from voice_server.llm import catalogue
 from voice_server.llm.remote.anthropic_chat import AnthropicChat, AnthropicConnection
@@ -83,10 +85,14 @@ class RemotePlan(msgspec.Struct, frozen=True):
     searches: tuple[Account, ...]
     sender: MessageSender | None
     user_id: str
+    with_tools: bool  # somebody in it can ask for more than the local model does
 
     def services(self, spend: Spend) -> Services:
         """The collaborators of the call; `spend` takes what goes over the wire."""
-        services, uses = self.local, KeyUses(self.user_id)
+        uses = KeyUses(self.user_id)
+        services = self.local
+        if self.with_tools:
+            services = msgspec.structs.replace(services, toolbox=self._toolbox(spend, uses))
         if self.ears:
             ears = [
                 EarsLink(
@@ -130,15 +136,14 @@ class RemotePlan(msgspec.Struct, frozen=True):
         ]
         local = self._local(Engine.LANGUAGE_MODEL)
         links.append(LanguageLink(services.language_model, local, LOCAL_LIMITS, reserve=True))
-        return msgspec.structs.replace(
-            services,
-            language_model=LanguageChain(links),
-            toolbox=CombinedToolbox(
-                services.toolbox,
-                spend,
-                search=SearchChain(self.searches, uses) if self.searches else None,
-                sender=self.sender,
-            ),
+        return msgspec.structs.replace(services, language_model=LanguageChain(links))
+
+    def _toolbox(self, spend: Spend, uses: KeyUses) -> CombinedToolbox:
+        return CombinedToolbox(
+            self.local.toolbox,
+            spend,
+            search=SearchChain(self.searches, uses) if self.searches else None,
+            sender=self.sender,
         )
 
     def _chat(self, link: _ThinkingLink, spend: Spend) -> OpenAIChat | AnthropicChat:
@@ -181,6 +186,9 @@ class Engines:
         self._notes = KeyNotes(keys)
         self._accounts = Accounts(settings, self._notes, metrics)
         self._sockets = VoiceSockets()
+        self._hosted = HostedAgents(
+            settings.url_of(Provider.ELEVENLABS), lambda: self._sockets.http
+        )
         self._local_health = {
             engine: Health(f"local {engine.value}", tally=Tally(metrics, "local", engine.value))
             for engine in Engine
@@ -217,6 +225,7 @@ class Engines:
         # A stable sort: of one provider the tenant's key stays first.
         ranked = sorted(keys[Engine.LANGUAGE_MODEL], key=lambda key: asked.index(key.provider))
         minds = await self._minds(facts, ranked[:_MOST_MINDS], today)
+        hosted, hosted_warnings = parse_hosted(agent.elevenlabs_config)
         plan = RemotePlan(
             local=self._local,
             local_health=self._local_health,
@@ -231,14 +240,28 @@ class Engines:
             searches=self._of(facts, keys[Engine.SEARCH]),
             sender=self._sender,
             user_id=agent.user_id,
+            with_tools=bool(minds or hosted),
         )
         warnings = [*ears_warnings, *voice_warnings] if plan.ears or plan.voices else []
+        warnings += hosted_warnings
         _tell(facts, [*dict.fromkeys(warnings), *(w for link in minds for w in link.mind.warnings)])
         if plan.voices:
             access = Access(plan.voices[0].choice.key, plan.base_url)
             if (warming := self._sockets.warm(access, voice)) is not None:
                 await asyncio.wait([warming], timeout=_RING_S)
-        return plan
+        return plan if hosted is None else await self._behind_agent(facts, hosted, plan)
+
+    async def _behind_agent(self, facts: CallFacts, hosted: HostedConfig, plan: RemotePlan) -> Plan:
+        """The plan, for what the hosted agent of the agent's row does not do."""
+        keys = await self._keys.choose(facts.agent.user_id, {Engine.HOSTED_AGENT: ()})
+        accounts = self._of(facts, keys[Engine.HOSTED_AGENT])
+        return await self._hosted.plan(
+            facts,
+            hosted,
+            accounts[0] if accounts else None,
+            voice_id=plan.voice.voice_id,
+            ordinary=plan,
+        )
 
     def _of(self, facts: CallFacts, keys: Sequence[KeyChoice]) -> tuple[Account, ...]:
         return tuple(self._accounts.of(key, facts.agent.user_id) for key in keys)

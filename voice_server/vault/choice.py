@@ -23,6 +23,7 @@ class Engine(StrEnum):
     SPEECH_TO_TEXT = "speech_to_text"
     TEXT_TO_SPEECH = "text_to_speech"
     LANGUAGE_MODEL = "language_model"
+    HOSTED_AGENT = "hosted_agent"  # all three in one
     SEARCH = "search"
     CARRIER = "carrier"
 
@@ -37,6 +38,7 @@ PROVIDERS: Final[Mapping[Engine, tuple[Provider, ...]]] = {
         Provider.GOOGLE,
         Provider.GROK,
     ),
+    Engine.HOSTED_AGENT: (Provider.ELEVENLABS,),
     Engine.SEARCH: (Provider.SERPAPI,),
     Engine.CARRIER: (Provider.TWILIO,),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -47,11 +47,16 @@ async def open_socket(
 ) -> ClientConnection:
     """Open a WebSocket; raises `ServiceError`. Whoever opens it closes it."""
     url = "ws" + access.url(*path, query=query).removeprefix("http")
+    return await connect_to(url, headers=access.headers, within_s=within_s)
+
+
+async def connect_to(url: str, *, headers: Mapping[str, str], within_s: float) -> ClientConnection:
+    """The same for an address in full (`ws:` or `wss:`)."""
     secure = url.startswith("wss:")
     with mapped():
         return await connect(
             url,
-            additional_headers=access.headers,
+            additional_headers=headers,
             ssl=tls() if secure else None,
             proxy=True if secure else None,  # plain sockets are for this machine
             compression=None,  # base64 audio does not shrink

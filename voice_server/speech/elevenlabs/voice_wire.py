@@ -39,7 +39,7 @@ class Broken(msgspec.Struct, frozen=True):
     error: ServiceError
 
 
-class _Alignment(msgspec.Struct):
+class Aligned(msgspec.Struct):
     """All spellings: schema, documentation examples, dialogue, HTTP."""
 
     chars: list[str] | None = None
@@ -75,7 +75,7 @@ class _Message(msgspec.Struct):
     context_id: str | None = None
     isFinal: bool | None = None
     is_final: bool | None = None
-    alignment: _Alignment | None = None
+    alignment: Aligned | None = None
     error: str | None = None
 
 
