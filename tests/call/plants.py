@@ -25,7 +25,9 @@ BEHAVIOUR = (
     "agent",
     "view",
     "record",
+    "handover",
     "conversation",
+    "transferring",
     "machine",
 )
 _SOURCES = Path(voice_server.call.__file__).parent

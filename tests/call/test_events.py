@@ -43,6 +43,8 @@ EVENT_TAGS = {
     "ReplyOffered": 20,
     "CallerInterrupted": 21,
     "ConversationOpened": 22,
+    "TransferBegun": 25,
+    "TransferEnded": 26,
 }
 PLAIN: dict[object, st.SearchStrategy[object]] = {
     int: st.integers(-(2**40), 2**40),

@@ -100,8 +100,8 @@ PLANTS = [
         Plant(
             "a tool that the shield has blocked runs all the same",
             "agent",
-            "if name in self.blocked_tools:",
-            "if not name:",
+            "if name in self.blocked_tools or",
+            "if not name or",
         ),
         {Rule.BLOCKED},
     ),
@@ -208,10 +208,19 @@ PLANTS = [
         Plant(
             "deadlines stay armed after the end",
             "conversation",
-            "        self.deadlines.clear_all()\n",
-            "",
+            "        self.deadlines.clear_all()\n        self.out += self.record.closing(",
+            "        self.out += self.record.closing(",
         ),
         {Rule.ONE_END},
+    ),
+    (
+        Plant(
+            "a caller whom nobody could take is waited for without end",
+            "transferring",
+            "talk.deadlines.set(Deadline.TRANSFER, now + _BACK_MS)",
+            "talk.deadlines.clear(Deadline.TRANSFER)",
+        ),
+        {Rule.WATCHED},
     ),
     (
         Plant(
@@ -372,7 +381,12 @@ def test_the_copy_without_a_mistake_keeps_every_promise():
 
 
 def test_a_mistake_can_be_made_in_every_module_that_behaves():
-    unused = {"clauses", "deadlines", "record"}  # their own tests look after them more closely
+    unused = {
+        "clauses",
+        "deadlines",
+        "handover",
+        "record",
+    }  # their own tests look after them more closely
     assert {plant.module for plant, _ in PLANTS} == set(BEHAVIOUR) - unused
 
 

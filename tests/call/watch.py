@@ -12,12 +12,14 @@ from detectors.assessment import Assessment, Segment, Severity
 from voice_server.call import BOOK_ORDER, Call, Disposition, Phase, Policy
 from voice_server.call import commands as c
 from voice_server.call import events as e
+from voice_server.call.agent import TRANSFER_CALL
 from voice_server.call.history import AgentSaid, CallerPressed, CallerSaid, History, ToolUsed
 
 
 class Rule(StrEnum):
     """The promises of a call."""
 
+    TRANSFERS = "two transfers a call, a third for the scam shield; each ends its event"
     ONE_END = "one HangUp, the last command of all, and no deadline after it"
     CURRENT_TURN = "Think, Say and FinishSaying name the turn in progress, new ones in order"
     ABANDON_ONCE = "Abandon names the turn in progress, and that turn is over"
@@ -102,6 +104,8 @@ class Watch:
         self.log: list[tuple[e.Event, int, tuple[c.Command, ...]]] = []
         self.ended = False
         self.started_at = -1
+        self.limited_since = -1  # when the time limit began, anew after each transfer
+        self.transfers = 0
         self.turn = 0
         self.over = True
         self.said = ""
@@ -150,7 +154,7 @@ class Watch:
             return commands
         if late:
             held(Rule.LATE_IS_NOTHING, not commands, (event, commands))
-        self._note(event, now, commands)
+        self._note(event, now, commands, away=was is Phase.TRANSFERRING)
         for place, command in enumerate(commands):
             self._check(command, event, now, commands[place + 1 :])
         self._settle(event, now, was, commands)
@@ -168,16 +172,20 @@ class Watch:
         return about_turn and (event.turn != self.turn or self.over)  # type: ignore[union-attr]
 
     def _note(  # noqa: C901 - one flat table
-        self, event: e.Event, now: int, commands: list[c.Command]
+        self, event: e.Event, now: int, commands: list[c.Command], *, away: bool
     ) -> None:
         """Put the facts of the event into our own books."""
         match event:
+            case e.AudioHeard() if away:
+                held(Rule.EARS, not commands, commands)
             case e.AudioHeard(mulaw=mulaw, media_ms=media_ms):
                 self.media_ms = media_ms
                 heard = [x for x in commands if isinstance(x, c.Transcribe)]
                 held(Rule.EARS, commands[:1] == [c.Transcribe(mulaw)] and len(heard) == 1)
             case e.MediaStarted() if self.started_at < 0:
-                self.started_at = now
+                self.started_at = self.limited_since = now
+            case e.MediaStarted() if away:
+                self.limited_since, self.media_ms = now, 0
             case e.MarkPlayed(name=name) if any(span.mark == name for span in self.spans):
                 self._acknowledge(name)
             case e.FinalTranscript(text=text) if text.strip():
@@ -254,7 +262,8 @@ class Watch:
                 held(Rule.TOOL_ONCE, asked, event)
                 assert isinstance(event, e.ToolRequested)
                 refused = isinstance(command, c.RefuseTool)
-                held(Rule.BLOCKED, refused == (event.name in self.blocked), event.name)
+                blocked = event.name in self.blocked or event.name == TRANSFER_CALL
+                held(Rule.BLOCKED, refused == blocked, event.name)
                 self.tools[key] = event.name
                 self.awaited.add(key)
             case c.Warn(assessment=assessment):
@@ -284,6 +293,9 @@ class Watch:
                 self.measured = True
             case c.Publish():
                 self._publishes(command, now)
+            case c.Transfer():
+                self.transfers += 1
+                held(Rule.TRANSFERS, not rest and self.transfers <= 3, self.transfers)
             case c.HangUp():
                 held(Rule.ONE_END, not rest and not self.ended, rest)
                 self.ended = True
@@ -414,7 +426,8 @@ class Watch:
         held(Rule.PHASE_SHOWN, phase is was or published[-1:] == [phase.value], published)
         held(Rule.ONE_END, self.ended == (phase is Phase.ENDED), phase)
         if isinstance(event, e.MediaStopped):
-            held(Rule.ONE_END, self.ended)
+            away = was is Phase.TRANSFERRING and event.cause is not e.StopCause.CARRIER_ENDED
+            held(Rule.ONE_END, self.ended is not away)
         self._settle_turn(phase)
         self.cut = None
         if isinstance(event, e.TimePassed):
@@ -451,8 +464,8 @@ class Watch:
             policy = self.policy
             longest = max(policy.silence_ms, policy.digits_gap_ms, policy.transcript_wait_ms)
             held(Rule.WATCHED, deadline <= now + longest, (deadline, now))
-        if isinstance(event, e.TimePassed):
-            last = self.started_at + self.policy.max_call_ms + self.policy.closing_ms
+        if isinstance(event, e.TimePassed) and phase is not Phase.TRANSFERRING:
+            last = self.limited_since + self.policy.max_call_ms + self.policy.closing_ms
             # closing words that began for another reason have their own, later, limit
             held(Rule.TIME_LIMIT, now <= last + self.policy.closing_ms, (now, last))
 

@@ -19,7 +19,14 @@ from voice_server.call import events as e
 
 TARIFF = (Rate("tts", 3, 7), Rate("llm", 11, 4), Rate("line", 8_500, 1))
 POLICIES = (
-    Policy(greeting="", tariff=TARIFF, carrier_items=("line",), max_call_ms=300_000),
+    Policy(
+        greeting="",
+        tariff=TARIFF,
+        carrier_items=("line",),
+        stream_items=("line",),
+        max_call_ms=300_000,
+        transfer_wait_ms=20_000,
+    ),
     Policy(tariff=TARIFF, max_call_ms=250_000, digits_gap_ms=1_500),
     Policy(interruptible=False, detect_scams=False, max_call_ms=250_000),
     Policy(
@@ -29,8 +36,11 @@ POLICIES = (
         max_call_ms=250_000,
         block_at=Severity.MINIMAL,
         sensitive_tools=("book_order", "cancel_order"),
-        hand_over_at=Severity.CRITICAL,
+        hand_over_at=Severity.HIGH,
         end_at=None,
+        scam_hand_over="",
+        transfer_wait_ms=5_000,
+        transfer_missed="",
     ),
     Policy(
         silence_prompts=("Hello?", "Still there?"),
@@ -93,6 +103,7 @@ class World:
     def hang_up(self) -> None:
         """The caller leaves: this ends any call at once."""
         self._feed(e.MediaStopped(e.StopCause.CALLER_HUNG_UP))
+        self._feed(e.MediaStopped(e.StopCause.CARRIER_ENDED))  # also of one without a stream
         held(Rule.ONE_END, self.watch.ended)
         self._feed(e.TimePassed())
         self._feed(e.AudioHeard(FRAME, LOUD, self.now))
@@ -319,6 +330,26 @@ class World:
         elif n < 230:
             self._feed(e.MediaStopped(tuple(e.StopCause)[n % 3]))
 
+    def _transfer(self, n: int) -> None:
+        """The caller is put through; a human is rung, and takes the call or does not."""
+        if self.call.phase is Phase.LISTENING:
+            self._caller_turn(n)
+        if (turn := self.watch.turn) in self._thinking:
+            self._requests += 1
+            self._feed(e.ToolRequested(turn, f"r{self._requests}", "transfer_call", "{}"))
+            if n % 3:
+                self._agent_turn(1)
+            else:  # without a word
+                self._feed(e.ReplyEnded(turn))
+                self._feed(e.SpeechEnded(turn))
+            self._pass(2_000)
+        if self.call.phase is Phase.TRANSFERRING and n < 220:
+            self._feed(e.TransferBegun())
+            self._pass(100 * (n % 100))
+            self._feed(e.TransferEnded(n % 5 == 0))
+            if n < 180:
+                self._feed(e.MediaStarted())
+
     def _late(self, n: int) -> None:
         """Work that was given up goes on for a while; the carrier returns cleared marks."""
         if self._cleared:
@@ -362,6 +393,7 @@ _WEIGHTS: tuple[tuple[Callable[[World, int], None], int], ...] = (
     (World._score, 2),
     (World._consume, 2),
     (World._hosted, 2),
+    (World._transfer, 3),
     (World._assess, 2),
     (World._rarely, 3),
     (World._late, 4),

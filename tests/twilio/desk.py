@@ -29,7 +29,7 @@ class FakeCall:
         self._news = asyncio.Event()
 
     @property
-    def ended(self) -> asyncio.Event:
+    def released(self) -> asyncio.Event:
         return self._ended
 
     def feed(self, event: Event) -> None:

@@ -20,7 +20,8 @@ class AgentSide:
     """Owns the turns, their numbers and the playout ledger.
 
     `media_ms` is the newest inbound timestamp: the carrier's clock. `booked` tells that an
-    order stands. `cut_off` is the newest turn if it was interrupted, with its unheard rest.
+    order stands, `may_transfer` that nobody was rung in vain too often. `cut_off` is the newest
+    turn if it was interrupted, with its unheard rest.
     """
 
     __slots__ = (
@@ -29,6 +30,7 @@ class AgentSide:
         "blocked_tools",
         "booked",
         "cut_off",
+        "may_transfer",
         "media_ms",
         "number",
         "turn",
@@ -41,6 +43,7 @@ class AgentSide:
         self.number: e.TurnId = 0
         self.media_ms = 0
         self.booked = False
+        self.may_transfer = True
         self.blocked_tools: frozenset[str] = frozenset()  # by the scam shield
         self.cut_off: tuple[AgentTurn, str] | None = None
 
@@ -113,12 +116,12 @@ class AgentSide:
                 return turn.reply_ended(event)
             case e.ToolRequested(name=name) if name == END_CALL:
                 turn.ending = Outcome(Disposition.ANSWERED, EndReason.AGENT_GOODBYE)
-            case e.ToolRequested(name=name) if name == TRANSFER_CALL:
+            case e.ToolRequested(name=name) if name == TRANSFER_CALL and self.may_transfer:
                 turn.ending = Outcome(Disposition.HANDED_OVER, EndReason.TRANSFER)
             case e.ToolRequested(request_id=key, name=name, arguments=arguments):
                 if self._dialogue.tool_requested(key, name, arguments):
                     turn.await_tool(key)
-                    if name in self.blocked_tools:
+                    if name in self.blocked_tools or name == TRANSFER_CALL:
                         return [c.RefuseTool(key)]
                     return [c.RunTool(key, name, arguments)]
         return []

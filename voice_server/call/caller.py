@@ -73,6 +73,12 @@ class CallerSide:
             self._policy.end_of_turn_ms, self.expects, self._last_words
         )
 
+    def away(self) -> None:
+        """Their line is cut: what was in the making will never be complete."""
+        self._gate = VoiceGate(self._policy.commit_ms)
+        self._keys, self.partial = "", ""
+        self.give_up_transcript()
+
     def barges_in(self, now: int) -> bool:
         """Has talked long enough for it to count as an interruption."""
         return self._gate.open and now - self._gate.onset_at >= self._policy.barge_in_ms

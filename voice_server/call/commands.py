@@ -152,6 +152,10 @@ class PreviewRisk(msgspec.Struct, frozen=True, array_like=True, tag=24):
     segment: Segment
 
 
+class Transfer(msgspec.Struct, frozen=True, array_like=True, tag=25):
+    """Let go of the media stream: the carrier puts the caller through to a human."""
+
+
 Command: TypeAlias = (
     Transcribe
     | Commit
@@ -173,4 +177,5 @@ Command: TypeAlias = (
     | RefuseTool
     | Warn
     | PreviewRisk
+    | Transfer
 )

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from voice_server.call import commands as c
+from voice_server.call import outcome
 from voice_server.call.agent import AgentSide
 from voice_server.call.agent_turn import AgentTurn
 from voice_server.call.caller import CallerSide
 from voice_server.call.deadlines import Deadline, Deadlines
 from voice_server.call.dialogue import Dialogue
-from voice_server.call.outcome import Outcome
+from voice_server.call.handover import Handover
+from voice_server.call.outcome import Disposition, Outcome
 from voice_server.call.phase import MOVES, Phase
 from voice_server.call.policy import Policy
 from voice_server.call.record import CallRecord
+
+_RELEASE_MS = 15_000  # for the carrier to take a caller from whom we have let go
+_MOST_TRANSFERS = 2  # in a call: who could not be reached twice is not rung a third time
 
 
 class Conversation:
     """Who speaks, who listens, and how that changes.
 
     Each move changes the state at once and leaves the commands it needs in `out`.
-    `started_at` is when the media stream opened.
+    `started_at` is when the first media stream opened, `streaming_since` the present one.
+    `handover` is the newest attempt to put the caller through to a human.
     """
 
     __slots__ = (
@@ -26,12 +32,14 @@ class Conversation:
         "caller",
         "deadlines",
         "dialogue",
+        "handover",
         "out",
         "outcome",
         "phase",
         "policy",
         "record",
         "started_at",
+        "streaming_since",
     )
 
     def __init__(self, policy: Policy) -> None:
@@ -45,6 +53,8 @@ class Conversation:
         self.deadlines = Deadlines()
         self.out: list[c.Command] = []
         self.started_at = 0
+        self.streaming_since = 0
+        self.handover: Handover | None = None
 
     def take_out(self) -> list[c.Command]:
         """The commands of the moves made since the last take."""
@@ -182,10 +192,49 @@ class Conversation:
         self.say(words, now, ending=end, held=True)
         self.deadlines.set(Deadline.CLOSING, now + self.policy.closing_ms)
 
-    def end(self, end: Outcome, now: int) -> None:
-        """Close the books and hang up."""
+    def transfer(self, end: Outcome, now: int) -> None:
+        """Let the carrier put the caller through to a human."""
         if (turn := self.agent.turn) is not None:
             self.drop(turn, now)
+        attempt = self.handover.attempt + 1 if self.handover is not None else 1
+        self.handover = Handover(end, attempt)
+        self.agent.may_transfer = attempt < _MOST_TRANSFERS
+        self.caller.away()
+        self.move(Phase.TRANSFERRING)
+        self.deadlines.clear_all()
+        self.deadlines.set(Deadline.TRANSFER, now + _RELEASE_MS)
+        self.out += self.record.streamed(now - self.streaming_since)
+        self.publish(now)
+        self.out.append(c.Transfer())
+
+    def come_back(self, now: int) -> None:
+        """Nobody took the call: the caller is on a new media stream."""
+        self.streaming_since, self.agent.media_ms = now, 0
+        self.deadlines.clear(Deadline.TRANSFER)
+        self.deadlines.set(Deadline.MAX_CALL, now + self.policy.max_call_ms)
+        self.move(Phase.LISTENING)
+        if self.handover is not None and self.handover.deaf:
+            self.close(self.policy.failure_closing, outcome.FAILED, now)
+        else:
+            self._regret(now)
+
+    def _regret(self, now: int) -> None:
+        self.dialogue.forget_question()
+        if self.policy.transfer_missed:
+            self.say(self.policy.transfer_missed, now)
+        else:
+            self.listen(now)
+
+    def end(self, end: Outcome, now: int) -> None:
+        """Close the books and hang up, unless the way leads to a human first."""
+        away = self.phase in (Phase.WAITING, Phase.TRANSFERRING)
+        if end.disposition is Disposition.HANDED_OVER and self.policy.transfer_wait_ms and not away:
+            self.transfer(end, now)
+            return
+        if (turn := self.agent.turn) is not None:
+            self.drop(turn, now)
+        if not away:
+            self.out += self.record.streamed(now - self.streaming_since)
         self.outcome = self.agent.or_booked(end)
         connected_ms = now - self.started_at if self.phase is not Phase.WAITING else 0
         self.move(Phase.ENDED)

@@ -9,6 +9,7 @@ class Deadline(Enum):
     """What may fall due, in the order in which simultaneous ones are served."""
 
     CLOSING = "closing"  # closing words took too long
+    TRANSFER = "transfer"  # the carrier owes us news of a transfer
     MAX_CALL = "max_call"
     PLAYOUT = "playout"  # the carrier owes us a mark
     REPLY = "reply"  # the language model says nothing

@@ -201,6 +201,16 @@ class ConversationOpened(msgspec.Struct, frozen=True, array_like=True, tag=22):
     conversation_id: str
 
 
+class TransferBegun(msgspec.Struct, frozen=True, array_like=True, tag=25):
+    """The carrier has the caller and rings a human."""
+
+
+class TransferEnded(msgspec.Struct, frozen=True, array_like=True, tag=26):
+    """A human has the line, or nobody took it: then the caller's media stream comes back."""
+
+    reached: bool
+
+
 Event: TypeAlias = (
     AudioHeard
     | MediaStarted
@@ -224,4 +234,6 @@ Event: TypeAlias = (
     | ReplyOffered
     | CallerInterrupted
     | ConversationOpened
+    | TransferBegun
+    | TransferEnded
 )

@@ -13,6 +13,7 @@ from voice_server.call.deadlines import Deadline
 from voice_server.call.outcome import EndReason, Outcome
 from voice_server.call.phase import Phase
 from voice_server.call.policy import Policy
+from voice_server.call.transferring import while_away
 from voice_server.call.turns import Edge
 
 _PLAYOUT_GRACE_MS = 3_000  # a mark that comes later than this after its audio is lost
@@ -61,7 +62,9 @@ class Call:
         talk = self._talk
         if talk.phase is Phase.ENDED:
             return _NOTHING
-        if type(event) is e.AudioHeard:  # 50 times a second, nearly always just passed on
+        if talk.phase is Phase.TRANSFERRING:
+            while_away(talk, event, now)
+        elif type(event) is e.AudioHeard:  # 50 times a second, nearly always just passed on
             talk.agent.media_ms = event.media_ms
             edge = talk.caller.hear(event.loudness, now)
             if edge is None and not (talk.phase is Phase.SPEAKING and talk.caller.speaking):
@@ -120,6 +123,8 @@ class Call:
             case e.MediaStopped():
                 reason = EndReason(event.cause.value)
                 talk.end(talk.agent.outcome_if_gone(reason), now)
+            case e.TransferBegun() | e.TransferEnded():
+                pass  # of a transfer that is over
             case e.AudioHeard() | e.VoiceScored():
                 raise AssertionError("handled before dispatch")
             case _:
@@ -129,7 +134,7 @@ class Call:
         talk = self._talk
         if talk.phase is not Phase.WAITING:
             return
-        talk.started_at = now
+        talk.started_at = talk.streaming_since = now
         talk.deadlines.set(Deadline.MAX_CALL, now + self.policy.max_call_ms)
         if self.policy.greeting:
             talk.say(self.policy.greeting, now)
@@ -217,7 +222,7 @@ class Call:
         talk.out += talk.agent.speech(event.mulaw, event.text)
         talk.deadlines.set(Deadline.PLAYOUT, now + talk.agent.left_ms + _PLAYOUT_GRACE_MS)
 
-    def _time_passed(self, now: int) -> None:
+    def _time_passed(self, now: int) -> None:  # noqa: C901 - one flat table
         talk = self._talk
         while (due := talk.deadlines.take_due(now)) is not None:
             match due:
@@ -236,6 +241,8 @@ class Call:
                     self._marks_lost(now)
                 case Deadline.MAX_CALL:
                     talk.close(self.policy.max_call_closing, outcome.MAX_DURATION, now)
+                case Deadline.TRANSFER:
+                    raise AssertionError("due only while transferring")
                 case Deadline.CLOSING:
                     talk.end(talk.agent.ending or outcome.FAILED, now)
                 case _:

@@ -12,14 +12,16 @@ class Phase(Enum):
     LISTENING = "listening"
     THINKING = "thinking"
     SPEAKING = "speaking"
+    TRANSFERRING = "transferring"  # the carrier has the caller and rings a human
     ENDED = "ended"
 
 
 # Every legal move, in one place; tests walk this table and the README draws it.
 MOVES: dict[Phase, frozenset[Phase]] = {
     Phase.WAITING: frozenset({Phase.LISTENING, Phase.SPEAKING, Phase.ENDED}),
-    Phase.LISTENING: frozenset({Phase.THINKING, Phase.SPEAKING, Phase.ENDED}),
-    Phase.THINKING: frozenset({Phase.LISTENING, Phase.SPEAKING, Phase.ENDED}),
-    Phase.SPEAKING: frozenset({Phase.LISTENING, Phase.ENDED}),
+    Phase.LISTENING: frozenset({Phase.THINKING, Phase.SPEAKING, Phase.TRANSFERRING, Phase.ENDED}),
+    Phase.THINKING: frozenset({Phase.LISTENING, Phase.SPEAKING, Phase.TRANSFERRING, Phase.ENDED}),
+    Phase.SPEAKING: frozenset({Phase.LISTENING, Phase.TRANSFERRING, Phase.ENDED}),
+    Phase.TRANSFERRING: frozenset({Phase.LISTENING, Phase.SPEAKING, Phase.ENDED}),
     Phase.ENDED: frozenset(),
 }

@@ -52,3 +52,8 @@ class Policy(msgspec.Struct, frozen=True):
     scam_closing: str = "I can't help with this request, so I'm ending the call. Goodbye."
     tariff: tuple[Rate, ...] = ()
     carrier_items: tuple[str, ...] = ()  # what the carrier bills per started minute
+    stream_items: tuple[str, ...] = ()  # the same, of each media stream
+    transfer_wait_ms: int = 0  # for a human to take the call; 0 = nobody brings the caller back
+    transfer_missed: str = (
+        "I'm sorry, nobody could take your call just now. Is there anything I can do for you?"
+    )

@@ -87,14 +87,21 @@ class CallRecord:
         """Something that costs money was used."""
         return [c.Book(item, quantity, self.meter.book(item, quantity))]
 
+    def streamed(self, streamed_ms: int) -> list[c.Command]:
+        """A media stream is over: the carrier's minutes of it."""
+        return self._minutes(self._policy.stream_items, streamed_ms)
+
     def closing(self, connected_ms: int) -> list[c.Command]:
         """The last entries: the carrier's minutes and the final assessment."""
-        out: list[c.Command] = []
-        if connected_ms > 0:
-            for item in self._policy.carrier_items:
-                out += self.consumed(item, started_minutes(connected_ms))
+        out = self._minutes(self._policy.carrier_items, connected_ms)
         if self.risk.newest is not None:
             out.append(c.RecordRisk(self.risk.newest, self.risk.evidence(), final=True))
+        return out
+
+    def _minutes(self, items: tuple[str, ...], ms: int) -> list[c.Command]:
+        out: list[c.Command] = []
+        for item in items if ms > 0 else ():
+            out += self.consumed(item, started_minutes(ms))
         return out
 
     def publish(

@@ -53,7 +53,8 @@ class _Failure(msgspec.Struct):
 class Driver:
     """One call in motion. `feed` is synchronous and may be called before `run` has begun.
 
-    The driver owns every task of the call; none outlives `run`.
+    The driver owns every task of the call; none outlives `run`. `ended` is set once the call is
+    over; `released` once it has no more use for its present media stream.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Driver:
         self.call = call
         self.facts = facts
         self.ended = asyncio.Event()
+        self.released = asyncio.Event()
         self._services = services
         self._line = line
         self._books = books
@@ -128,6 +130,10 @@ class Driver:
         if late:
             await asyncio.wait(late, timeout=_CANCEL_S)
         self._lookout.end()
+
+    def attach(self, line: PhoneLine) -> None:
+        """Go on with another media stream: the caller comes back from a transfer."""
+        self._line, self.released = line, asyncio.Event()
 
     def feed(self, event: e.Event) -> None:
         """Give the core one event and obey what it says, at once and in order."""
@@ -194,6 +200,7 @@ class Driver:
         journal = self._journal.name if self._journal is not None else ""
         self._books.ended(self.call, answered_at=self._answered_at, now=self._now, journal=journal)
         self.ended.set()
+        self.released.set()
 
     def _after_the_end(self, event: e.Event) -> None:
         """Work cancelled by the end reports what it used: that is owed all the same."""
@@ -252,6 +259,8 @@ class Driver:
                 self._books.write(command, self._now)
             case c.Publish(state=state):
                 self._services.mirror.put(self.facts.call_id, state)
+            case c.Transfer():
+                self.released.set()
             case c.HangUp():
                 self._finish()
             case _:

@@ -87,7 +87,8 @@ async def _simulate(journal: Journal, policy: Policy, model: LanguageModel) -> R
         guardian=SmsGuardian(None),
         mirror=_NoMirror(),
     )
-    call = Call(policy)
+    # Nobody rings a human here: handing over is the end, as it was for a server without one.
+    call = Call(msgspec.structs.replace(policy, transfer_wait_ms=0))
     books = Bookkeeper(facts, lambda _row: None, facts.started_at)
     driver = Driver(call, facts, services, line, books, _Log(witness))
     line.feed = driver.feed

@@ -127,8 +127,11 @@ class CallLine(Protocol):
         """Take one event; synchronous, never blocks. After the end events are ignored."""
 
     @property
-    def ended(self) -> asyncio.Event:
-        """Set once the call is over; the edge then closes the stream and Twilio goes on."""
+    def released(self) -> asyncio.Event:
+        """Set once the call has no more use for this stream: it is over, or goes to a human.
+
+        The edge then closes the stream and Twilio goes on. Read it once, when the stream opens.
+        """
 
 
 class Desk(Protocol):
@@ -145,7 +148,7 @@ class Desk(Protocol):
         """The caller's media stream is open; raises `Refused` when the call is gone.
 
         The edge feeds `MediaStarted` next, and exactly one `MediaStopped` at the end unless
-        `ended` was set before.
+        the stream was released before.
         """
 
     def status_changed(self, change: StatusChange) -> None:

@@ -59,12 +59,13 @@ _Opening: TypeAlias = _Opened | Refusal | BadToken | None  # None: the peer left
 class LiveStream:
     """One started stream: tells the call what is heard, once and in order."""
 
-    __slots__ = ("_call", "_metrics", "_over", "_problems", "_stream_sid", "close_code",
-                 "frames", "line")  # fmt: skip
+    __slots__ = ("_call", "_metrics", "_over", "_problems", "_released", "_stream_sid",
+                 "close_code", "frames", "line")  # fmt: skip
 
     def __init__(self, stream_sid: str, call: CallLine, line: StreamLine, metrics: Metrics) -> None:
         self._stream_sid = stream_sid
         self._call = call
+        self._released = call.released
         self._metrics = metrics
         self._problems = 0
         self._over = asyncio.Event()
@@ -86,13 +87,13 @@ class LiveStream:
             self._call.feed(event)
 
     def leave(self, cause: StopCause, close_code: int = _OK) -> None:
-        """End the stream; the call hears of it unless it ended first. Repeats do nothing."""
+        """End the stream; the call hears of it unless it has let go. Repeats do nothing."""
         if self._over.is_set():
             return
         self._over.set()
         self.close_code = close_code
         self.line.close()
-        if not self._call.ended.is_set():
+        if not self._released.is_set():
             self._call.feed(MediaStopped(cause))
 
     async def listen(self, receive: Receive) -> None:
@@ -113,8 +114,8 @@ class LiveStream:
         self.leave(StopCause.STREAM_LOST, _OVERLOADED)
 
     async def part(self) -> None:
-        """Leave when the call has ended by itself; what still waits is not sent."""
-        await self._call.ended.wait()
+        """Leave when the call has let go by itself; what still waits is not sent."""
+        await self._released.wait()
         self.leave(StopCause.STREAM_LOST)
 
     async def over(self) -> None:
