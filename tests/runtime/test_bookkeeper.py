@@ -102,6 +102,14 @@ def test_a_detection_fills_every_column_truthfully():
     ]
 
 
+def test_what_other_calls_tell_stands_with_the_behaviour():
+    keeper, rows = books()
+    known = Finding("crosscall", "flagged_number", 0.5, 0, 0, 0, "2 earlier calls")
+    view = msgspec.structs.replace(VIEW, findings=(known,))
+    keeper.write(c.RecordRisk(view, (SEGMENT,), final=False), 540)
+    assert [one["name"] for one in json.loads(rows[0].behaviour_json)] == ["flagged_number"]
+
+
 def test_a_detection_without_findings_has_empty_lists():
     keeper, rows = books()
     keeper.write(c.RecordRisk(Assessment(0.0, 0.0, Severity.MINIMAL, 0, ""), (), final=True), 1)

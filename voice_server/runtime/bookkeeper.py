@@ -90,7 +90,7 @@ class Bookkeeper:
             patterns_json=_findings(view.findings, "pattern"),
             predictions_json=_predictions(view),
             keywords=_keywords(view.findings),
-            behaviour_json=_findings(view.findings, "behaviour"),
+            behaviour_json=_findings(view.findings, "behaviour", "crosscall"),
             segments_json=_json.encode(
                 [
                     {
@@ -134,7 +134,7 @@ class Bookkeeper:
         )
 
 
-def _findings(findings: Iterable[Finding], detector: str) -> str:
+def _findings(findings: Iterable[Finding], *detectors: str) -> str:
     return _json.encode(
         [
             {
@@ -146,7 +146,7 @@ def _findings(findings: Iterable[Finding], detector: str) -> str:
                 "excerpt": f.excerpt,
             }
             for f in findings
-            if f.detector == detector
+            if f.detector in detectors
         ]
     ).decode()
 

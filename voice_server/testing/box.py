@@ -23,6 +23,7 @@ import msgspec
 import db
 from voice_server import settings as configuration
 from voice_server.app import Server, open_server
+from voice_server.ports import LanguageModel
 from voice_server.runtime.replay import ReplayedCall, replay
 from voice_server.serving import serving
 from voice_server.speech.engines import LocalEngines
@@ -65,14 +66,14 @@ class Box:
     def __init__(self, server: Server, url: str, auth_token: str) -> None:
         self.server = server
         self.url = url
-        self._auth_token = auth_token
+        self.auth_token = auth_token  # what the carrier signs with and the server logs in with
 
     def phone(self, caller: Caller, **options: Any) -> Phone:
         """A phone that will call the demo agent; `options` are those of `Phone`."""
         options.setdefault("to_number", db.DEMO_NUMBER)
         return Phone(
             f"{PUBLIC_URL}/twilio/voice",
-            auth_token=self._auth_token,
+            auth_token=self.auth_token,
             caller=caller,
             connect_to=self.url.removeprefix("http://"),
             **options,
@@ -125,13 +126,15 @@ async def open_box(
     data_dir: Path,
     *,
     engines: LocalEngines | None = None,
+    language_model: LanguageModel | None = None,
     database_url: str | None = None,
     **overrides: Any,
 ) -> AsyncIterator[Box]:
     """A server with local engines and signed webhooks on a free port of this machine.
 
-    Give `engines` to share loaded models between boxes, `database_url` to use a database other
-    than the embedded one; `overrides` are further settings by field name.
+    Give `engines` to share loaded models between boxes, a `language_model` to take the place of
+    the receptionist, `database_url` to use a database other than the embedded one; `overrides`
+    are further settings by field name.
     """
     token = secrets.token_hex(16)
     chosen: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "data_dir": data_dir} | overrides
@@ -143,7 +146,7 @@ async def open_box(
     if isinstance(asyncio.get_running_loop(), VirtualLoop):
         more = {"patience": _VirtualPatience(), "lead_s": math.inf}
     async with (
-        open_server(settings, engines=engines, **more) as server,
+        open_server(settings, engines=engines, language_model=language_model, **more) as server,
         serving(server) as url,
     ):
         yield Box(server, url, token)
