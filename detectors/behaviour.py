@@ -20,6 +20,7 @@ WEIGHTS = {
     "monologue": 0.15,
     "one_sided": 0.15,
     "talks_over_agent": 0.35,
+    "talks_on": 0.2,  # as a recording does, but also somebody who hesitates and goes on
     "repeated_script": 0.4,
     "repeated_pressure": 0.4,
     "refuses_callback": 0.5,
@@ -28,6 +29,9 @@ WEIGHTS = {
 _MONOLOGUE_WORDS = 60
 _ONE_SIDED_WORDS, _ONE_SIDED_SHARE = 120, 0.9
 _OVERLAP_MS, _OVERLAPS = 1_500, 2
+# An agent that yields is never talked over for long: it is cut as soon as it begins. A person
+# hears enough of a question to answer it; a recording goes on wherever it pauses.
+_CUT_SHORT_MS, _CUTS_IN_A_ROW = 1_500, 3
 _SHINGLE_WORDS, _SHINGLES_KEPT, _SHINGLES_NEEDED, _REPEATED_SHARE = 4, 2_048, 8, 0.6
 _PRESSURE_SEGMENTS = 3
 _PRESSURE = frozenset({Tactic.THREAT, Tactic.URGENCY, Tactic.ISOLATION, Tactic.SECRECY})
@@ -61,8 +65,10 @@ class Timeline:
         "_agent_end_ms",
         "_agent_last",
         "_agent_spoke",
+        "_attempt",
         "_caller_run",
         "_caller_words",
+        "_cut_short",
         "_order",
         "_overlaps",
         "_pressured",
@@ -77,7 +83,8 @@ class Timeline:
         self._agent_end_ms = 0
         self._agent_last = ""
         self._words = self._caller_words = self._caller_run = 0
-        self._overlaps = self._pressured = 0
+        self._attempt: Segment | None = None  # the agent's, that nobody has answered yet
+        self._overlaps = self._cut_short = self._pressured = 0
         self._raised: set[str] = set()
         self._shingles: set[int] = set()
         self._order: deque[int] = deque()
@@ -91,6 +98,7 @@ class Timeline:
         """Take what our side said: it only sets the scene for what the caller does next."""
         self._agent_spoke = True
         self._agent_end_ms = max(self._agent_end_ms, utterance.segment.ended_ms)
+        self._attempt = utterance.segment
         self._agent_last = utterance.plain[len(" ".join((*utterance.carried, ""))) :]
         self._words += len(utterance.words)
         self._caller_run = 0
@@ -104,6 +112,7 @@ class Timeline:
         self._caller_words += count
         self._caller_run += count
         self._overlaps += self._overlap_ms(utterance.segment) >= _OVERLAP_MS
+        self._judge_attempt(utterance.segment)
         self._pressured += bool(tactics & _PRESSURE)
         answer = utterance.plain
         question, self._agent_last = self._agent_last, ""
@@ -111,6 +120,7 @@ class Timeline:
             "monologue": self._caller_run >= _MONOLOGUE_WORDS,
             "one_sided": self._is_one_sided(),
             "talks_over_agent": self._overlaps >= _OVERLAPS,
+            "talks_on": self._cut_short >= _CUTS_IN_A_ROW,
             "repeated_script": self._repeats(utterance),
             "repeated_pressure": self._pressured >= _PRESSURE_SEGMENTS,
             "refuses_callback": bool(_OFFERS_CALLBACK.search(question) and _REFUSES.search(answer)),
@@ -130,6 +140,15 @@ class Timeline:
     def _overlap_ms(self, segment: Segment) -> int:
         """How long the caller went on while the agent was speaking."""
         return min(self._agent_end_ms, segment.ended_ms) - segment.started_ms
+
+    def _judge_attempt(self, segment: Segment) -> None:
+        """Count how often in a row the agent was cut as soon as it began to speak."""
+        attempt, self._attempt = self._attempt, None
+        if attempt is None:
+            return
+        cut = segment.started_ms < attempt.ended_ms
+        short = attempt.ended_ms - attempt.started_ms < _CUT_SHORT_MS
+        self._cut_short = self._cut_short + 1 if cut and short else 0
 
     def _is_one_sided(self) -> bool:
         return (

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from db.rows import AgentRow
 from detectors import ScamModel
 from detectors.assessment import Assessment, Segment, Severity
 from detectors.crosscall import Signal
 from detectors.fusion import Band
+from voice_server.call import Policy
 from voice_server.ports import CallFacts
 from voice_server.shield import ScamShield, with_signals
 
@@ -147,4 +150,25 @@ async def test_only_the_beginning_of_a_long_call_is_compared():
         chat = " ".join(f"{caller[-2:]} word{number}" for number in range(800))
         view = await whole_call(shield, facts(caller=caller), chat, SCRIPT)
     assert names(view) == []
+    shield.close()
+
+
+def behaviour(view: Assessment) -> set[str]:
+    return {finding.name for finding in view.findings if finding.detector == "behaviour"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "shown"),
+    [
+        ("No sir you cannot call us back, it has to be done now.", {"refuses_callback"}),
+        ("That is not important, just listen to me.", {"evades_identity"}),
+        ("We are Miller Heating, and the number is on our invoices.", set()),
+        ("The dental office on Main Street. Sure, call me back any time.", set()),
+    ],
+)
+async def test_what_a_suspect_answers_to_the_challenge_counts(answer: str, shown: set[str]):
+    shield = ScamShield(MODEL)
+    track = shield.follow(facts())
+    view = await track.assess([says(Policy().scam_challenge, 0, "agent"), says(answer, 1)])
+    assert behaviour(view) == shown
     shield.close()

@@ -114,6 +114,45 @@ def test_a_short_interruption_is_not_talking_over() -> None:
     assert names(barge_in) == set()
 
 
+def exchanges(*attempts: tuple[int, bool]) -> list[Segment]:
+    """The agent tries to speak for so many ms, and is cut by a caller or heard out."""
+    segments: list[Segment] = []
+    clock = 0
+    for spoken_ms, cut in attempts:
+        end = clock + spoken_ms
+        segments.append(Segment(len(segments), "agent", "may i ask", clock, end))
+        begin = end - 140 if cut else end + 400
+        text = f"part {clock} of what was recorded long ago"
+        segments.append(Segment(len(segments), "caller", text, begin, begin + 4_000))
+        clock = begin + 4_900
+    return segments
+
+
+def test_a_voice_that_goes_on_whenever_the_agent_begins_is_noticed() -> None:
+    assert names(exchanges((700, True), (400, True), (900, True))) == {"talks_on"}
+
+
+@pytest.mark.parametrize(
+    "attempts",
+    [
+        [(700, True), (400, True)],  # twice may happen to anybody
+        [(700, True), (400, True), (3_000, False), (500, True)],  # listened in between
+        [(2_400, True)] * 6,  # impatient, but knows the question
+        [(900, False)] * 6,  # short answers of ours, heard out
+        [(700, True), (400, True), (900, False), (700, True), (400, True)],
+    ],
+)
+def test_an_impatient_or_hesitant_person_does_not_seem_to_be_a_recording(
+    attempts: list[tuple[int, bool]],
+) -> None:
+    assert names(exchanges(*attempts)) == set()
+
+
+def test_one_attempt_of_the_agent_is_counted_once() -> None:
+    agent, caller, *_ = exchanges((700, True))
+    assert names([agent, caller, caller, caller]) == set()
+
+
 def test_a_caller_who_hardly_lets_the_agent_speak_is_one_sided() -> None:
     lines = ["A: Hello?"] + ["word " * 30, "A: Yes."] * 5
     assert "one_sided" in names(conversation(*lines))
