@@ -11,12 +11,13 @@ import click
 import msgspec
 
 from benchmarks import calls, engines, frames
+from benchmarks.added import added_latency
 from benchmarks.calls import Figure
 from benchmarks.measure import REPEATS, Bench, Timing, measure
 from voice_server.speech.engines import LocalEngines, open_local
 from voice_server.telemetry import configure_logging
 
-_WHOLE_CALL = "whole call"
+_WHOLE_CALL, _ADDED = "whole call", "added latency"
 
 
 @click.command()
@@ -37,11 +38,10 @@ def main(only: str, repeats: int, as_json: bool) -> None:
                 timings.append(measure(bench, repeats))
                 if not as_json:
                     _print_timing(timings[-1])
-        if only.lower() in _WHOLE_CALL:
-            for figure in calls.whole_call(local, folder):
-                figures.append(figure)
-                if not as_json:
-                    click.echo(f"{figure.name:<42} {figure.value:>10,.6g} {figure.unit}")
+        for figure in _figures(local, folder, only.lower()):
+            figures.append(figure)
+            if not as_json:
+                click.echo(f"{figure.name:<42} {figure.value:>10,.6g} {figure.unit}")
     finally:
         local.close()
         shutil.rmtree(folder, ignore_errors=True)
@@ -55,6 +55,13 @@ def _benches(local: LocalEngines, folder: Path) -> Iterator[Bench]:
     shield = calls.shield()
     yield from calls.benches(shield)
     shield.close()
+
+
+def _figures(local: LocalEngines, folder: Path, only: str) -> Iterator[Figure]:
+    if only in _WHOLE_CALL:
+        yield from calls.whole_call(local, folder)
+    if only in _ADDED:
+        yield from added_latency(folder)
 
 
 def _print_timing(timing: Timing) -> None:

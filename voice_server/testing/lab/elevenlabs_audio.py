@@ -19,7 +19,7 @@ _TONE = (b"\x10" * 4 + b"\x90" * 4) * 62  # 1 kHz
 _TAG = b"\x01\x7e\x01\x7e\x01"  # never in tones, hardly ever in a voice
 _WORD_FRAMES = 15
 _LONGEST_WORD = 120  # bytes
-_VOICED = 7  # loudness
+VOICED = 7  # loudness
 
 
 def spoken(text: str) -> bytes:
@@ -47,7 +47,7 @@ def heard(audio: bytes) -> str:
 def voiced(audio: bytes) -> bool:
     """Whether any 20 ms of this audio are loud."""
     cuts = [*range(0, len(audio), FRAME), len(audio)]
-    return any(loudness(audio[a:b]) >= _VOICED for a, b in pairwise(cuts) if b > a)
+    return any(loudness(audio[a:b]) >= VOICED for a, b in pairwise(cuts) if b > a)
 
 
 def voice(text: str) -> bytes:
