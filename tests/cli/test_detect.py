@@ -16,7 +16,7 @@ from detectors.playback import Trace
 from tests.conftest import shared_folder
 from tests.detectors.speech import BOOKING, ROBOCALL
 from voice_server.cli import main
-from voice_server.cli.traces import comparison, described, sparkline, summary
+from voice_server.cli.traces import comparison, described, document, sparkline, summary
 
 
 def line(name: str, texts: tuple[str, ...], **fields: str) -> str:
@@ -209,3 +209,28 @@ def test_a_recording_stands_beside_its_exact_transcript() -> None:
     assert columns[0] == ["a", "b"]
     assert columns[2] == ["no alarm, 0.10 minimal"] * 2
     assert columns[4] == ["4.0 s, 0.90 critical", ""]
+
+
+def test_the_comparison_is_a_page_too() -> None:
+    alarm = trace(id="a#exact", label="scam", alarm_turn=1, alarm_seconds=4.0, highest=0.9)
+    page = document([trace(id="a", label="scam"), alarm])
+    rows = [line for line in page.splitlines() if line.startswith("| ")]
+    assert rows[0] == "| call | label | heard | evidence | exact | evidence |"
+    assert rows[1] == "| --- | --- | --- | --- | --- | --- |"
+    assert rows[2] == "| a | scam | no alarm, 0.10 minimal |  | 4.0 s, 0.90 minimal |  |"
+    assert "Model `m`" in page
+    assert "- 1 conversations, 0 alarms\n- exact transcripts: 1 conversations, 1 alarms\n" in page
+
+
+def test_a_page_is_written_where_it_is_wished(corpus: Path, tmp_path: Path) -> None:
+    page = tmp_path / "recordings.md"
+    result = detect("--markdown", page, corpus)
+    assert result.exit_code == 0
+    assert f"table: {page}" in result.stderr
+    assert "| robo | scam |" in page.read_text(encoding="utf-8")
+
+
+def test_a_page_that_cannot_be_written_is_an_error(corpus: Path, tmp_path: Path) -> None:
+    result = detect("--markdown", tmp_path / "no" / "such" / "page.md", corpus)
+    assert result.exit_code == 1
+    assert "cannot write" in result.stderr

@@ -22,7 +22,7 @@ from detectors.transcripts import Flaw, Talk, read_talks
 from models.scam.manifest import ModelError
 from models.weights import WeightsMissing
 from voice_server.cli.recordings import RecordingError, hear
-from voice_server.cli.traces import comparison, described, exact, summaries
+from voice_server.cli.traces import comparison, described, document, exact, summaries
 from voice_server.errors import ServiceRejected
 from voice_server.speech.engines import LocalEngines, open_local
 
@@ -47,21 +47,33 @@ _RECORDING = b"RIFF"
     help="Also run the exact transcript beside each recording (same name, .json); show a table.",
 )
 @click.option(
+    "--markdown",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Also write the table of --compare, which it implies, as a Markdown page.",
+)
+@click.option(
     "--jobs", default=1, show_default=True, type=click.IntRange(1, 64), help="Processes to use."
 )
 def command(
-    files: tuple[Path, ...], as_json: bool, report: Path | None, compare: bool, jobs: int
+    files: tuple[Path, ...],
+    as_json: bool,
+    report: Path | None,
+    compare: bool,
+    markdown: Path | None,
+    jobs: int,
 ) -> None:
     """Run transcripts and recordings through the scam detector, utterance by utterance.
 
     A FILE holds a conversation a line in JSON (id and turns of speaker and text), is a plain
     transcript (an utterance a line, "speaker: " in front where it is known), or a WAV recording
     (mu-law or PCM; channel 0 is the remote party, channel 1 our side). Everybody who is not
-    "agent" is watched; the riskiest party speaks for the conversation.
+    "agent" is watched; the riskiest party speaks for the conversation. Recordings are cut, and
+    shown to the detector in mid-sentence, as a live call would.
 
     Exits with 1 when something could not be read; the rest is done all the same.
     """
     flaws: list[Flaw] = []
+    compare = compare or markdown is not None
     with _progress() as progress:
         talks = list(_talks(files, progress, flaws, compare=compare))
         traces = _played(talks, jobs, progress)
@@ -69,7 +81,11 @@ def command(
     if compare and not as_json:
         Console(width=None if sys.stdout.isatty() else _PAPER).print(comparison(shown))
     if report is not None:
-        _write(report, talks, shown)
+        from detectors.report import page
+
+        _write("report", report, page(list(zip(talks, shown, strict=True))))
+    if markdown is not None:
+        _write("table", markdown, document(shown))
     if not as_json:
         for line in summaries(shown):
             click.echo(line, err=True)
@@ -199,11 +215,9 @@ def _told(traces: Iterable[Trace], *, quiet: bool, as_json: bool) -> Iterator[Tr
         yield trace
 
 
-def _write(path: Path, talks: Sequence[Talk], traces: Sequence[Trace]) -> None:
-    from detectors.report import page
-
+def _write(what: str, path: Path, text: str) -> None:
     try:
-        path.write_text(page(list(zip(talks, traces, strict=True))), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise click.ClickException(f"cannot write {path} ({error.strerror})") from None
-    click.echo(f"report: {path}", err=True)
+    click.echo(f"{what}: {path}", err=True)

@@ -17,6 +17,7 @@ _LEVELS = "▁▂▃▄▅▆▇█"
 _WIDTH = 32
 _SHOWN = 6  # pieces of evidence a conversation
 _EXACT = "#exact"
+_COMPARED = ("call", "label", "heard", "evidence", "exact", "evidence")
 _COLOURS = {
     Severity.MINIMAL: "green",
     Severity.LOW: "green",
@@ -98,17 +99,42 @@ def summaries(traces: Sequence[Trace]) -> list[str]:
 
 
 def comparison(traces: Sequence[Trace]) -> Grid:
-    """Put what was recognised in a recording beside its exact transcript."""
+    """Put what was recognised in recordings beside their exact transcripts."""
     grid = Grid(box=None, pad_edge=False)
-    for title in ("call", "label", "heard", "evidence", "exact", "evidence"):
+    for title in _COMPARED:
         grid.add_column(title, no_wrap=title in ("call", "heard", "exact"))
+    for row in _compared(traces):
+        grid.add_row(*row)
+    return grid
+
+
+def document(traces: Sequence[Trace]) -> str:
+    """Write the comparison as a Markdown page that says how to make it anew."""
+    lines = [" | ".join(_COMPARED), " | ".join("---" for _ in _COMPARED)]
+    lines += [" | ".join(row) for row in _compared(traces)]
+    table = "\n".join(f"| {line} |" for line in lines)
+    totals = "\n".join(f"- {line}" for line in summaries(traces))
+    model = traces[0].model_version if traces else ""
+    return (
+        "# Recordings\n\n"
+        f"Model `{model}`. Each recording goes through the local recogniser, cut and shown to the "
+        "detector as in a\nlive call; beside it its exact transcript. A verdict is the second of "
+        "the first alarm (HIGH or above)\nand the highest risk; the recogniser's own time, a few "
+        "tenths of a second, comes on top. Made by\n"
+        "`voice-server detect --compare --markdown FILE RECORDING...`\n\n"
+        f"{table}\n\n{totals}\n"
+    )
+
+
+def _compared(traces: Sequence[Trace]) -> list[tuple[str, ...]]:
     written = {trace.id: trace for trace in traces if trace.id.endswith(_EXACT)}
+    rows: list[tuple[str, ...]] = []
     for trace in traces:
         if trace.id not in written:
             beside = written.get(f"{trace.id}{_EXACT}")
             others = (verdict(beside), _names(beside)) if beside else ("", "")
-            grid.add_row(trace.id, trace.label, verdict(trace), _names(trace), *others)
-    return grid
+            rows.append((trace.id, trace.label, verdict(trace), _names(trace), *others))
+    return rows
 
 
 def verdict(trace: Trace) -> str:
