@@ -17,6 +17,7 @@ from detectors import ScamModel
 from voice_server.call import Call, Policy
 from voice_server.call import events as e
 from voice_server.call.voice_activity import loudness
+from voice_server.engines.phrases import PhraseBook, Phrases
 from voice_server.guardian import SmsGuardian
 from voice_server.mirror.local import LocalMirror
 from voice_server.ports import CallFacts
@@ -68,7 +69,8 @@ def services(shield: ScamShield) -> Services:
         speech_to_text=SpeechToText(),
         voice_activity=NoVoiceActivity(),
         language_model=LanguageModel(),
-        text_to_speech=TextToSpeech(),
+        text_to_speech=(voice := TextToSpeech()),
+        phrases=Phrases(PhraseBook(voice)),
         risk=shield,
         toolbox=Toolbox(),
         guardian=SmsGuardian(None),

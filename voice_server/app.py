@@ -24,6 +24,7 @@ from db.messages import PostgresMessages
 from detectors import ScamModel
 from voice_server import __version__
 from voice_server.desk import FrontDesk
+from voice_server.engines.phrases import PhraseBook, Phrases
 from voice_server.engines.plan import EngineChooser, LocalOnly
 from voice_server.guardian import SmsGuardian
 from voice_server.llm.receptionist import Receptionist
@@ -123,6 +124,7 @@ async def open_server(
             voice_activity=engines.voice_activity,
             language_model=language_model or Receptionist(can_transfer=bool(settings.human_number)),
             text_to_speech=engines.text_to_speech,
+            phrases=Phrases(PhraseBook(engines.text_to_speech)),
             risk=shield,
             toolbox=OrderToolbox(
                 patience.wrap(db.PostgresOrders(pool)), patience.wrap(PostgresMessages(pool))
@@ -338,4 +340,5 @@ async def _warm(engines: LocalEngines, directory: db.PostgresAgentDirectory) -> 
     agent = await directory.for_number(db.DEMO_NUMBER)
     if agent is not None:
         policy = policy_for(agent)
-        await engines.text_to_speech.warm((policy.greeting, *policy.silence_prompts))
+        texts = (policy.greeting, *policy.silence_prompts, *policy.phrases)
+        await engines.text_to_speech.warm(texts)

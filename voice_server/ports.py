@@ -5,6 +5,7 @@ No method blocks the event loop; `push`, `play` and their like never wait at all
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias
@@ -120,6 +121,21 @@ class TextToSpeech(Protocol):
         self, turn: TurnId, pieces: AsyncIterator[str], facts: CallFacts
     ) -> AsyncGenerator[SpeechReady | Consumed, None]:
         """Yield mu-law audio in order, first audio as early as possible. Raises `ServiceError`."""
+
+
+class Phrases(Protocol):
+    """Short phrases of one call that are at hand before they are needed."""
+
+    def audio(self, text: str) -> bytes:
+        """Mu-law that says the phrase or stands for it, at once; never empty."""
+
+    def prepare(
+        self, texts: Sequence[str], facts: CallFacts, after: asyncio.Event
+    ) -> AsyncGenerator[Consumed, None]:
+        """Have phrases said ahead of need; `after` is set when the call's voice has time for it.
+
+        Yields what that costs; never raises `ServiceError`.
+        """
 
 
 class PhoneLine(Protocol):

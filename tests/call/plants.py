@@ -26,6 +26,7 @@ BEHAVIOUR = (
     "view",
     "record",
     "handover",
+    "quiet",
     "conversation",
     "transferring",
     "machine",

@@ -158,7 +158,7 @@ def test_a_new_question_forgets_how_the_last_words_ended():
 )
 def test_the_hash_key_completes_an_entry(pressed: str, *, complete: bool):
     side = CallerSide(Policy())
-    assert [side.press(digit) for digit in pressed][-1] is complete
+    assert [side.press(digit, 400) for digit in pressed][-1] is complete
     assert side.take_keys(500) == pressed
     assert side.take_keys(600) == ""
 
@@ -166,9 +166,12 @@ def test_the_hash_key_completes_an_entry(pressed: str, *, complete: bool):
 def test_keys_end_the_silence_and_are_the_newest_word():
     side = paused()
     side.silences = 2
-    side.press("1")
+    side.press("1", 1_500)
     assert side.silences == 0
+    assert side.entering
     side.take_keys(4_000)
+    assert not side.entering
+    assert side.active_at == 1_500
     assert (side.transcript_at, side.done_at) == (4_000, 4_000)
     assert side.spoke_at == 500
 

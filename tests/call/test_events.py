@@ -43,6 +43,7 @@ EVENT_TAGS = {
     "ReplyOffered": 20,
     "CallerInterrupted": 21,
     "ConversationOpened": 22,
+    "InterjectionReady": 23,
     "TransferBegun": 25,
     "TransferEnded": 26,
 }

@@ -28,7 +28,7 @@ PLANTS = [
         Plant(
             "all that was sent counts as heard",
             "playout",
-            "self._heard.append(_part_heard(self._spans[0], self._reached_ms(media_ms)))",
+            "self._heard.append(part_heard(first.text, played_ms, first.end_ms - first.start_ms))",
             "self._heard.extend(span.text for span in self._spans)",
         ),
         {Rule.HEARD_TRUTH},
@@ -37,7 +37,7 @@ PLANTS = [
         Plant(
             "speech is cut in the middle of a word",
             "playout",
-            "while cut > 0 and not span.text[cut].isspace():",
+            "while cut > 0 and not text[cut].isspace():",
             "while False:",
         ),
         {Rule.HEARD_TRUTH},
@@ -46,7 +46,7 @@ PLANTS = [
         Plant(
             "the media clock is read from the start of the turn",
             "playout",
-            "self._anchor_ms, self._anchor_media_ms = span.end_ms, media_ms",
+            "self._anchor_ms, self._anchor_media_ms = span.end_ms, self._free_at(media_ms)",
             "self._anchor_ms = span.end_ms",
         ),
         {Rule.HEARD_TRUTH},
@@ -72,18 +72,18 @@ PLANTS = [
     (
         Plant(
             "a turn nobody knows is abandoned",
-            "agent",
-            "c.Abandon(self.turn.number)",
-            "c.Abandon(self.number + 1)",
+            "conversation",
+            "c.Abandon(turn.number)",
+            "c.Abandon(turn.number + 1)",
         ),
         {Rule.ABANDON_ONCE},
     ),
     (
         Plant(
             "the sound of an abandoned turn plays on",
-            "agent",
-            "if not self._playout.idle:",
-            "if self._playout.idle and self.number < 0:",
+            "conversation",
+            "if not self.agent.played_out:\n            self.hush",
+            "if self.agent.number < 0:\n            self.hush",
         ),
         {Rule.STOP_ON_ABANDON},
     ),
@@ -130,7 +130,7 @@ PLANTS = [
             "return said if self._tools else",
             "return",
         ),
-        {Rule.FINISH_ONCE},
+        {Rule.FINISH_ONCE, Rule.INTERJECTED},
     ),
     (
         Plant(
@@ -265,7 +265,7 @@ PLANTS = [
             "            if self.dialogue.unanswered or not self.caller.transcribed:\n",
             "            if not self.caller.transcribed:\n",
         ),
-        {Rule.ANSWERED},
+        {Rule.ANSWERED, Rule.NO_DEAD_AIR},
     ),
     (
         Plant(
@@ -293,6 +293,87 @@ PLANTS = [
             "            talk.move(Phase.SPEAKING)\n",
         ),
         {Rule.PHASE_SHOWN},
+    ),
+    (
+        Plant(
+            "nobody minds the silence",
+            "machine",
+            "        talk.mind_silence(now)\n",
+            "",
+        ),
+        {Rule.NO_DEAD_AIR},
+    ),
+    (
+        Plant(
+            "one interjection must do for a whole stall",
+            "quiet",
+            "if self._owed_since is None:",
+            "if self._asked_at:\n            return None\n        if self._owed_since is None:",
+        ),
+        {Rule.NO_DEAD_AIR},
+    ),
+    (
+        Plant(
+            "sound that was thrown away counts as heard",
+            "quiet",
+            "self.audible_until = min(now, self.audible_until)",
+            "pass",
+        ),
+        {Rule.NO_DEAD_AIR, Rule.INTERJECTED},
+    ),
+    (
+        Plant(
+            "a transcript that does not come excuses the silence",
+            "conversation",
+            "return resumes or not caller.transcribed or",
+            "return resumes or",
+        ),
+        {Rule.NO_DEAD_AIR},
+    ),
+    (
+        Plant(
+            "a tool at work excuses the silence",
+            "conversation",
+            "return not turn.fully_said",
+            "return not turn.fully_said and not turn.awaits_tool",
+        ),
+        {Rule.NO_DEAD_AIR},
+    ),
+    (
+        Plant(
+            "an interjection falls into the caller's pause",
+            "conversation",
+            "caller.entering or now < caller.finished_at",
+            "caller.entering",
+        ),
+        {Rule.INTERJECTED},
+    ),
+    (
+        Plant(
+            "an interjection that comes too late is played over the answer",
+            "quiet",
+            "wanted = bool(text) and text == self._asked and self.audible_until <= now",
+            "wanted = bool(text)",
+        ),
+        {Rule.INTERJECTED, Rule.LATE_IS_NOTHING},
+    ),
+    (
+        Plant(
+            "an interjection counts as heard when it is sent",
+            "quiet",
+            "ends_at = min(now, aside.ends_at)",
+            "ends_at = aside.ends_at",
+        ),
+        {Rule.INTERJECTED, Rule.HEARD_TRUTH, Rule.TIMES, Rule.LINE_PER_TURN},
+    ),
+    (
+        Plant(
+            "what is sent behind an interjection counts as heard with it",
+            "playout",
+            "return max(media_ms, self._aside_until_media_ms)",
+            "return media_ms",
+        ),
+        {Rule.HEARD_TRUTH},
     ),
     (
         Plant(

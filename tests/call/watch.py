@@ -54,6 +54,8 @@ class Rule(StrEnum):
     ANSWERED = "a caller left unanswered is answered or the call is closed"
     GOES_ON = "a turn is being written, waits for a tool, or has all its words"
     OWN_WORDS = "what no model said is a phrase of the policy or the rest of what was cut off"
+    NO_DEAD_AIR = "silence that nothing explains ends within 1.5 s"
+    INTERJECTED = "an interjection is asked for in time, heard alone, and told as heard"
     SAME_AGAIN = "the same events at the same times give the same commands"
 
 
@@ -81,6 +83,23 @@ class Heard(NamedTuple):
     share: Fraction  # of the span that the media clock has reached
 
 
+class Aside(NamedTuple):
+    """An interjection sent and not yet told of."""
+
+    text: str
+    began: int
+    until: int
+
+    def told(self, now: int) -> c.Record:
+        """The line of the transcript that tells what was heard of it so far."""
+        ended = min(now, self.until)
+        room = Fraction(len(self.text) * (ended - self.began), max(1, self.until - self.began))
+        ends = [place for place, letter in enumerate(self.text) if letter.isspace()]
+        heard = max((end for end in [0, *ends, len(self.text)] if end <= room), default=0)
+        return c.Record("agent", self.text[:heard], "", self.began, ended)
+
+
+DEAD_AIR_MS = 1_500
 LATE_KINDS = (e.ReplyText, e.ToolRequested, e.ReplyEnded, e.SpeechReady, e.SpeechEnded)
 
 
@@ -139,12 +158,21 @@ class Watch:
         self.previewed_at = -1_000
         self.rest = ""  # what nobody heard of the newest turn, if it was cut off
         self.phrases = _phrases(self.policy)
+        self.now = 0
+        self.audible_until = 0
+        self.owed_since: int | None = None  # when the caller began to wait for a sound
+        self.voice_done = False  # with the turn in progress
+        self.transcribed = 0  # the newest commit that was answered
+        self.asked = ""  # the interjection that was asked for
+        self.aside: Aside | None = None
+        self.aside_until_media_ms = 0
         self.matter = False  # words, keys or results the model has not seen
         self.dropped = False  # a turn since the last question was not heard out
 
     def feed(self, event: e.Event, now: int) -> list[c.Command]:
         """Let the call take one event; raises `Broken` when a rule does not hold."""
         was = self.call.phase
+        self._listen_for_dead_air(now)
         late = self._is_late(event)
         commands = list(self.call.handle(event, now))
         self.log.append((event, now, tuple(commands)))
@@ -163,6 +191,8 @@ class Watch:
     def _is_late(self, event: e.Event) -> bool:
         if isinstance(event, e.MarkPlayed):
             return all(span.mark != event.name for span in self.spans)
+        if isinstance(event, e.InterjectionReady):
+            return event.text != self.asked
         if isinstance(event, e.ToolReturned):
             known = event.request_id in self.tools
             return not known or event.request_id in self.results
@@ -185,12 +215,15 @@ class Watch:
             case e.MediaStarted() if self.started_at < 0:
                 self.started_at = self.limited_since = now
             case e.MediaStarted() if away:
-                self.limited_since, self.media_ms = now, 0
+                self.limited_since, self.media_ms, self.aside_until_media_ms = now, 0, 0
+            case e.SpeechEnded(turn=turn) if turn == self.turn:
+                self.voice_done = True
             case e.MarkPlayed(name=name) if any(span.mark == name for span in self.spans):
                 self._acknowledge(name)
-            case e.FinalTranscript(text=text) if text.strip():
+            case e.FinalTranscript(text=text, utterance=utterance):
+                self.transcribed = max(self.transcribed, min(utterance, self.commits))
                 words = [x.text for x in commands if isinstance(x, c.Record)]
-                held(Rule.CALLER_LINE, words == [text.strip()], words)
+                held(Rule.CALLER_LINE, words == [text.strip()] * bool(text.strip()), words)
             case e.RiskAssessed(assessment=view, tail=tail) if self._counts(view, tail):
                 self.assessed_through, self.band = view.through, view.severity
                 lasting = any(isinstance(x, c.Say | c.HangUp) for x in commands)
@@ -219,7 +252,7 @@ class Watch:
             self.heard += span.text
             if span.mark == name:
                 break
-        self.anchor_media_ms = self.media_ms
+        self.anchor_media_ms = max(self.media_ms, self.aside_until_media_ms)
 
     def _check(  # noqa: C901 - one flat table
         self, command: c.Command, event: e.Event, now: int, rest: list[c.Command]
@@ -245,7 +278,10 @@ class Watch:
                 self.finished = True
             case c.Abandon(turn=turn):
                 self._abandons(turn, rest)
+            case c.Play(mulaw=mulaw) if isinstance(event, e.InterjectionReady):
+                self._interjects(event, now)
             case c.Play(mulaw=mulaw):
+                self.audible_until = max(now, self.audible_until) + len(mulaw) // 8
                 ready = isinstance(event, e.SpeechReady) and event.mulaw == mulaw
                 marked = bool(rest) and isinstance(rest[0], c.PlaceMark)
                 held(Rule.PLAY_WHILE_SPEAKING, ready and marked, (event, rest))
@@ -254,8 +290,14 @@ class Watch:
             case c.PlaceMark(name=name):
                 self._sends(name, event)
             case c.StopPlaying():
-                held(Rule.STOP_ON_ABANDON, self.over and bool(self.spans))
+                needed = self.over if self.spans else self.aside is not None
+                held(Rule.STOP_ON_ABANDON, needed)
                 self.spans.clear()
+                self.audible_until, self.aside_until_media_ms = min(now, self.audible_until), 0
+                if self.aside is not None and not self.aside.told(now).text:
+                    self.aside = None
+            case c.Interject(text=text):
+                self._asks_for(text, now)
             case c.RunTool(request_id=key) | c.RefuseTool(request_id=key):
                 held(Rule.TOOL_ONCE, key not in self.tools, key)
                 asked = isinstance(event, e.ToolRequested) and event.request_id == key
@@ -310,7 +352,25 @@ class Watch:
         held(Rule.CURRENT_TURN, self.over and turn == self.turn + 1, (turn, self.turn))
         self.turn, self.over, self.said, self.sent = turn, False, "", ""
         self.lines_of_turn, self.finished, self.measured, self.rest = 0, False, False, ""
-        self.writing, self.awaited = False, set()
+        self.writing, self.awaited, self.voice_done = False, set(), False
+
+    def _asks_for(self, text: str, now: int) -> None:
+        policy = self.policy
+        quiet_ms = now - max(self.audible_until, self.call.caller.active_at)
+        held(Rule.INTERJECTED, quiet_ms >= policy.filler_ms, (text, quiet_ms))
+        held(Rule.INTERJECTED, self.owed_since is not None, text)
+        tool_runs = bool(self.awaited) and not self.writing and not self.over
+        phrases = policy.tool_fillers if tool_runs else policy.fillers
+        held(Rule.INTERJECTED, text in phrases, text)
+        self.asked = text
+
+    def _interjects(self, event: e.InterjectionReady, now: int) -> None:
+        held(Rule.INTERJECTED, now >= self.audible_until and not self.call.caller.speaking)
+        held(Rule.INTERJECTED, self.aside is None and event.text == self.asked, event.text)
+        ms = len(event.mulaw) // 8
+        self.audible_until, self.asked = now + ms, ""
+        self.aside = Aside(event.text, now, self.audible_until)
+        self.aside_until_media_ms = max(self.media_ms, self.aside_until_media_ms) + ms
 
     def _thinks(self, command: c.Think) -> None:
         goes_on = command.turn == self.turn
@@ -340,7 +400,7 @@ class Watch:
         held(Rule.PLAY_WHILE_SPEAKING, isinstance(event, e.SpeechReady) and name not in self.marks)
         assert isinstance(event, e.SpeechReady)
         if not self.spans:
-            self.anchor_media_ms = self.media_ms
+            self.anchor_media_ms = max(self.media_ms, self.aside_until_media_ms)
         self.marks.add(name)
         self.sent += event.text
         self.spans.append(Span(name, event.text, len(event.mulaw) // 8))
@@ -348,6 +408,9 @@ class Watch:
     def _records(self, line: c.Record, now: int, rest: list[c.Command]) -> None:
         held(Rule.TIMES, 0 <= line.started_ms <= line.ended_ms <= now, line)
         self.lines += 1
+        if self.aside is not None and line == self.aside.told(now):
+            self.aside = None
+            return
         if line.speaker == "agent":
             self.lines_of_turn += 1
             held(Rule.LINE_PER_TURN, self.lines_of_turn == 1, line)
@@ -419,6 +482,36 @@ class Watch:
         if not exempt:
             held(Rule.OUTCOME, self.booked == (disposition is Disposition.BOOKED), disposition)
 
+    def _listen_for_dead_air(self, now: int) -> None:
+        """Nothing has changed since the last event but the time."""
+        self.now = now
+        if self.owed_since is not None:
+            active_at = self.call.caller.active_at
+            heard_until = max(self.audible_until, active_at, self.owed_since)
+            held(Rule.NO_DEAD_AIR, now - heard_until <= DEAD_AIR_MS, now - heard_until)
+
+    def _owes_sound(self, now: int) -> bool:
+        """Whether the caller waits for a sound of ours, neither speaking nor in their pause."""
+        caller, phase = self.call.caller, self.call.phase
+        if caller.speaking or not self.policy.fillers:
+            return False
+        if phase is Phase.LISTENING:
+            if now < caller.finished_at or caller.entering:
+                return False
+            given_up = now >= caller.spoke_at + self.policy.transcript_wait_ms
+            unheard = self.commits > self.transcribed and not given_up
+            return unheard or self.call.dialogue.unanswered
+        said = self.finished and self.voice_done
+        return phase is Phase.THINKING or (phase is Phase.SPEAKING and not said)
+
+    def _settle_silence(self, now: int) -> None:
+        if not self._owes_sound(now):
+            self.owed_since = None
+        elif self.owed_since is None:
+            self.owed_since = now
+        told = self.aside is None or now <= self.aside.until or not self.aside.told(now).text
+        held(Rule.INTERJECTED, told, self.aside)
+
     def _settle(self, event: e.Event, now: int, was: Phase, commands: list[c.Command]) -> None:
         """The event is dealt with: how does the call stand?"""
         phase, deadline = self.call.phase, self.call.deadline
@@ -429,6 +522,7 @@ class Watch:
             away = was is Phase.TRANSFERRING and event.cause is not e.StopCause.CARRIER_ENDED
             held(Rule.ONE_END, self.ended is not away)
         self._settle_turn(phase)
+        self._settle_silence(now)
         self.cut = None
         if isinstance(event, e.TimePassed):
             held(Rule.NO_BUSY_LOOP, deadline is None or deadline > now, (deadline, now))
@@ -462,7 +556,12 @@ class Watch:
         assert deadline is not None
         if phase is Phase.LISTENING and not self.caller_speaks:
             policy = self.policy
-            longest = max(policy.silence_ms, policy.digits_gap_ms, policy.transcript_wait_ms)
+            longest = max(
+                policy.silence_ms,
+                policy.digits_gap_ms,
+                policy.transcript_wait_ms,
+                2 * policy.end_of_turn_ms,
+            )
             held(Rule.WATCHED, deadline <= now + longest, (deadline, now))
         if isinstance(event, e.TimePassed) and phase is not Phase.TRANSFERRING:
             last = self.limited_since + self.policy.max_call_ms + self.policy.closing_ms

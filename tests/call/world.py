@@ -33,6 +33,7 @@ POLICIES = (
         greeting="",
         end_on_silence=False,
         silence_prompts=(),
+        fillers=(),
         max_call_ms=250_000,
         block_at=Severity.MINIMAL,
         sensitive_tools=("book_order", "cancel_order"),
@@ -47,6 +48,8 @@ POLICIES = (
         silence_ms=3_000,
         silence_closing="",
         barge_in_ms=60,
+        end_of_turn_ms=2_000,
+        filler_ms=900,
         max_call_ms=100_000,
         max_call_closing="",
     ),
@@ -113,7 +116,7 @@ class World:
         self._feed(e.MediaStarted())
         owes = self._owes_an_answer()
         begun = self.now
-        for _ in range(400):
+        for _ in range(800):
             if self.watch.ended:
                 return
             out = self._next_deadline()
@@ -149,6 +152,10 @@ class World:
         commands = self.watch.feed(event, self.now)
         for command in commands:
             self._obey(command)
+        for command in commands:
+            if isinstance(command, c.Interject):
+                audio = bytes(8 * SPEECH_MS_PER_CHARACTER * len(command.text))
+                self._feed(e.InterjectionReady(command.text, audio))
         return commands
 
     def _obey(self, command: c.Command) -> None:  # noqa: C901 - one flat table
@@ -296,6 +303,10 @@ class World:
         if due is not None:  # the time limit is too far away to be waited for often
             self._pass(min(max(0, due - self.now), 60_000 if n < 8 else 9_000))
 
+    def _stall(self, n: int) -> None:
+        """Nobody answers for up to half a minute; the carrier plays what it was sent."""
+        self._pass(n * 118)
+
     def _score(self, n: int) -> None:
         self._feed(e.VoiceScored(n * 100 // 255))
 
@@ -374,7 +385,8 @@ class World:
                 e.TimePassed(),
                 e.AudioHeard(b"", LOUD, turn),
                 e.DigitPressed("*"),
-            )[n // 5 % 13]
+                e.InterjectionReady("One moment, please.", bytes(800)),
+            )[n // 5 % 14]
         )
 
 
@@ -389,6 +401,7 @@ _WEIGHTS: tuple[tuple[Callable[[World, int], None], int], ...] = (
     (World._transcript, 6),
     (World._tool, 5),
     (World._deadline, 4),
+    (World._stall, 2),
     (World._keys, 2),
     (World._score, 2),
     (World._consume, 2),

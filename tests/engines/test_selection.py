@@ -17,6 +17,7 @@ from tests.runtime.fakes import (
     FakeGuardian,
     FakeMind,
     FakeMirror,
+    FakePhrases,
     FakeScorer,
     FakeToolbox,
     FakeVoice,
@@ -24,8 +25,8 @@ from tests.runtime.fakes import (
 )
 from voice_server.engines.ears import EarsChain
 from voice_server.engines.language import LanguageChain
+from voice_server.engines.phrases import PreparedVoice
 from voice_server.engines.selection import Engines
-from voice_server.engines.voice import VoiceChain
 from voice_server.llm.toolbox import CombinedToolbox
 from voice_server.ports import CallFacts
 from voice_server.provider_settings import Provider, ProviderSettings
@@ -56,6 +57,7 @@ def local() -> Services:
         voice_activity=FakeVoiceActivity(),
         language_model=FakeMind(),
         text_to_speech=FakeVoice(),
+        phrases=FakePhrases(),
         risk=FakeScorer(),
         toolbox=FakeToolbox(),
         guardian=FakeGuardian(),
@@ -107,7 +109,8 @@ def key(provider: Provider, owner: Any) -> KeyChoice:
 def test_a_key_for_speech_brings_ears_and_voice_and_leaves_the_rest_local(virtual):
     _, (here, given) = server(virtual, "elevenlabs")
     assert isinstance(given.speech_to_text, EarsChain)
-    assert isinstance(given.text_to_speech, VoiceChain)
+    assert isinstance(given.text_to_speech, PreparedVoice)
+    assert given.phrases is not here.phrases
     assert given.language_model is here.language_model
     assert given.toolbox is here.toolbox
     assert given.risk is here.risk

@@ -139,12 +139,36 @@ class FakeVoice:
             yield e.SpeechReady(turn, b"\x10" * (8 * MS_PER_CHARACTER * len(piece)), piece)
 
 
+class FakePhrases:
+    """Has everything at hand, a second long; preparing takes and costs a little each."""
+
+    def __init__(self, *, cost: int = 0) -> None:
+        self.prepared: list[str] = []
+        self.asked: list[str] = []
+        self._cost = cost
+
+    def audio(self, text: str) -> bytes:
+        self.asked.append(text)
+        return b"\x20" * 8_000
+
+    async def prepare(
+        self, texts: Sequence[str], facts: CallFacts, after: asyncio.Event
+    ) -> AsyncGenerator[e.Consumed, None]:
+        await after.wait()
+        for text in texts:
+            await asyncio.sleep(0.3)
+            self.prepared.append(text)
+            if self._cost:
+                yield e.Consumed("phrases", self._cost)
+
+
 class FakeLine:
     """Plays at the pace of the loop's clock; marks come back when played, or when cleared."""
 
     def __init__(self, *, breaks: Exception | None = None) -> None:
         self.feed: Callable[[e.Event], None] = lambda event: None
         self.orders: list[str] = []
+        self.heard: list[tuple[float, float]] = []  # when sound began and ended
         self._loop = asyncio.get_running_loop()
         self._until = 0.0
         self._owed: dict[str, asyncio.TimerHandle] = {}
@@ -153,7 +177,9 @@ class FakeLine:
     def play(self, mulaw: bytes) -> None:
         if self._breaks is not None:
             raise self._breaks
-        self._until = max(self._until, self._loop.time()) + len(mulaw) / 8000
+        begins = max(self._until, self._loop.time())
+        self._until = begins + len(mulaw) / 8000
+        self.heard.append((begins, self._until))
         self.orders.append("play")
 
     def mark(self, name: str) -> None:
@@ -162,7 +188,8 @@ class FakeLine:
 
     def clear(self) -> None:
         self.orders.append("clear")
-        self._until = self._loop.time()
+        self._until = now = self._loop.time()
+        self.heard = [(begin, min(end, now)) for begin, end in self.heard if begin < now]
         for name, timer in tuple(self._owed.items()):
             timer.cancel()
             self._loop.call_soon(self._back, name)
@@ -341,6 +368,7 @@ class Stage:
         self.ears: FakeEars = part("ears", FakeEars())  # type: ignore[assignment]
         self.mind: FakeMind = part("mind", FakeMind())  # type: ignore[assignment]
         self.voice: FakeVoice = part("voice", FakeVoice())  # type: ignore[assignment]
+        self.phrases: FakePhrases = part("phrases", FakePhrases())  # type: ignore[assignment]
         self.line: FakeLine = part("line", FakeLine())  # type: ignore[assignment]
         self.scorer: FakeScorer = part("scorer", FakeScorer())  # type: ignore[assignment]
         self.toolbox: FakeToolbox = part("toolbox", FakeToolbox())  # type: ignore[assignment]
@@ -356,6 +384,7 @@ class Stage:
             voice_activity=self.activity,
             language_model=self.mind,
             text_to_speech=self.voice,
+            phrases=self.phrases,
             risk=self.scorer,
             toolbox=self.toolbox,
             guardian=self.guardian,

@@ -51,7 +51,7 @@ class AgentSide:
     def heard_out(self) -> AgentTurn | None:
         """The turn in progress, once it is written, spoken and heard to its end."""
         turn = self.turn
-        if turn is None or not (turn.fully_planned and turn.speech_ended and self._playout.idle):
+        if turn is None or not (turn.fully_said and self._playout.idle):
             return None
         return turn
 
@@ -84,11 +84,6 @@ class AgentSide:
         if not self.booked or end.disposition in (Disposition.SCAM, Disposition.HANDED_OVER):
             return end
         return Outcome(Disposition.BOOKED, end.reason)
-
-    @property
-    def left_ms(self) -> int:
-        """How much longer the audio sent so far should play."""
-        return self._playout.left_ms(self.media_ms)
 
     def begin(self, asked_at: int) -> AgentTurn:
         """Start the next turn."""
@@ -154,11 +149,20 @@ class AgentSide:
         self.turn = None
         return self._playout.take()
 
-    def drop(self) -> tuple[list[c.Command], str]:
-        """Stop all work and sound of the turn; returns what was heard of it."""
-        assert self.turn is not None
-        out: list[c.Command] = [c.Abandon(self.turn.number)]
-        if not self._playout.idle:
-            out.append(c.StopPlaying())
+    def interjected(self, mulaw: bytes) -> None:
+        """Audio that belongs to no turn was sent: what is sent next begins behind it."""
+        self._playout.interjected(len(mulaw), self.media_ms)
+
+    def restart_clock(self) -> None:
+        """Another media stream begins, with a clock of its own."""
+        self.media_ms = 0
+        self._playout.hushed()
+
+    def hushed(self) -> None:
+        """What was interjected has been thrown away."""
+        self._playout.hushed()
+
+    def drop(self) -> str:
+        """The turn is over, its sound thrown away; returns what was heard of it."""
         self.turn = None
-        return out, self._playout.cut(self.media_ms)
+        return self._playout.cut(self.media_ms)

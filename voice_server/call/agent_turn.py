@@ -55,6 +55,16 @@ class AgentTurn:
         return not self._reply_ended
 
     @property
+    def awaits_tool(self) -> bool:
+        """Nothing more is written until a tool has returned."""
+        return self._reply_ended and bool(self._tools)
+
+    @property
+    def fully_said(self) -> bool:
+        """All its words have been sent towards the caller's ear."""
+        return self.fully_planned and self.speech_ended
+
+    @property
     def fully_planned(self) -> bool:
         """No more text can come."""
         return self._reply_ended and not self._tools

@@ -20,6 +20,7 @@ class CallerSide:
         "_keys_at",
         "_last_words",
         "_policy",
+        "_pressed_at",
         "_transcribed",
         "expects",
         "partial",
@@ -32,7 +33,8 @@ class CallerSide:
         self._policy = policy
         self._gate = VoiceGate(policy.commit_ms)
         self._keys = ""
-        self._keys_at = 0
+        self._keys_at = 0  # of the newest complete entry
+        self._pressed_at = 0
         self._last_words = ""
         self._transcribed = 0
         self.expects = Expectation.ANYTHING
@@ -57,6 +59,11 @@ class CallerSide:
         return max(self._gate.last_voice_at, self._keys_at)
 
     @property
+    def active_at(self) -> int:
+        """The newest moment that held voice or a key."""
+        return max(self._gate.last_voice_at, self._pressed_at)
+
+    @property
     def span(self) -> tuple[int, int]:
         """When the present or last utterance began, and its newest moment that held voice."""
         return self._gate.onset_at, self._gate.last_voice_at
@@ -65,6 +72,11 @@ class CallerSide:
     def transcribed(self) -> bool:
         """Every committed utterance has its final transcript."""
         return self._transcribed >= self.utterance
+
+    @property
+    def entering(self) -> bool:
+        """Keys were pressed and more may follow."""
+        return bool(self._keys)
 
     @property
     def finished_at(self) -> int:
@@ -119,9 +131,10 @@ class CallerSide:
         self.silences += 1
         return prompts[self.silences - 1]
 
-    def press(self, digit: str) -> bool:
+    def press(self, digit: str, now: int) -> bool:
         """Take one key; True when it completes the entry."""
         self._keys += digit
+        self._pressed_at = now
         self.silences = 0
         return digit == "#"
 

@@ -143,6 +143,12 @@ class Warn(msgspec.Struct, frozen=True, array_like=True, tag=19):
     assessment: Assessment
 
 
+class Interject(msgspec.Struct, frozen=True, array_like=True, tag=20):
+    """Have this phrase ready at once, as `InterjectionReady`: the silence lasts too long."""
+
+    text: str
+
+
 class PreviewRisk(msgspec.Struct, frozen=True, array_like=True, tag=24):
     """Ask the scam detector for its view if the words in the making stayed as they are.
 
@@ -176,6 +182,7 @@ Command: TypeAlias = (
     | HangUp
     | RefuseTool
     | Warn
+    | Interject
     | PreviewRisk
     | Transfer
 )

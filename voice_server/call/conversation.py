@@ -12,9 +12,12 @@ from voice_server.call.dialogue import Dialogue
 from voice_server.call.handover import Handover
 from voice_server.call.outcome import Disposition, Outcome
 from voice_server.call.phase import MOVES, Phase
+from voice_server.call.playout import MULAW_BYTES_PER_MS
 from voice_server.call.policy import Policy
+from voice_server.call.quiet import Quiet
 from voice_server.call.record import CallRecord
 
+_PLAYOUT_GRACE_MS = 3_000  # a mark that comes later than this after its audio is lost
 _RELEASE_MS = 15_000  # for the carrier to take a caller from whom we have let go
 _MOST_TRANSFERS = 2  # in a call: who could not be reached twice is not rung a third time
 
@@ -37,6 +40,7 @@ class Conversation:
         "outcome",
         "phase",
         "policy",
+        "quiet",
         "record",
         "started_at",
         "streaming_since",
@@ -52,6 +56,7 @@ class Conversation:
         self.agent = AgentSide(self.dialogue)
         self.deadlines = Deadlines()
         self.out: list[c.Command] = []
+        self.quiet = Quiet(policy)
         self.started_at = 0
         self.streaming_since = 0
         self.handover: Handover | None = None
@@ -147,6 +152,8 @@ class Conversation:
         if turn.held or not self.policy.interruptible:
             return False
         self.agent.cut_off = (turn, turn.unheard(self.drop(turn, now)))
+        if self.quiet.aside_plays:
+            self.hush(now)
         self.caller.asked(turn.expects)
         self.listen(now)
         return True
@@ -173,10 +180,73 @@ class Conversation:
     def drop(self, turn: AgentTurn, now: int) -> str:
         """Stop all work and sound of the turn in progress; returns what was heard of it."""
         self.deadlines.clear(Deadline.REPLY, Deadline.PLAYOUT, Deadline.CLOSING)
-        commands, heard = self.agent.drop()
-        self.out += commands
+        self.out.append(c.Abandon(turn.number))
+        if not self.agent.played_out:
+            self.hush(now)
+        heard = self.agent.drop()
         self._heard(turn, heard, interrupted=True, now=now)
         return heard
+
+    def hush(self, now: int) -> None:
+        """Throw away all sound that has not been heard."""
+        self.out.append(c.StopPlaying())
+        self.aside_heard(now)
+        self.agent.hushed()
+        self.quiet.cut(now)
+
+    def sound(self, mulaw: bytes, text: str, now: int) -> None:
+        """Send audio of the turn in progress to the caller."""
+        self.out += self.agent.speech(mulaw, text)
+        self.quiet.sounds(len(mulaw) // MULAW_BYTES_PER_MS, now)
+        self.deadlines.set(Deadline.PLAYOUT, self.quiet.audible_until + _PLAYOUT_GRACE_MS)
+
+    def mind_silence(self, now: int) -> None:
+        """See to it that silence which nothing explains is broken in time."""
+        due = self.quiet.due(self.caller.active_at, now, owed=self._owes_sound(now))
+        if due is None:
+            self.deadlines.clear(Deadline.FILLER)
+        else:
+            self.deadlines.set(Deadline.FILLER, due)
+
+    def _owes_sound(self, now: int) -> bool:
+        """Whether the caller may expect to hear something.
+
+        While they speak, press keys or take their pause, and as long as nothing is unanswered,
+        silence explains itself.
+        """
+        caller, turn = self.caller, self.agent.turn
+        if caller.speaking or not self.policy.fillers:
+            return False
+        if turn is not None:
+            return not turn.fully_said
+        if self.phase is not Phase.LISTENING or caller.entering or now < caller.finished_at:
+            return False
+        resumes = self.agent.cut_off is not None and self.deadlines.armed(Deadline.END_OF_TURN)
+        return resumes or not caller.transcribed or self.dialogue.unanswered
+
+    def interject(self, now: int) -> None:
+        """Ask for a phrase that tells the caller we are there."""
+        if self._owes_sound(now):
+            turn = self.agent.turn
+            tool_runs = turn is not None and turn.awaits_tool
+            self.out.append(c.Interject(self.quiet.next_phrase(now, tool_runs=tool_runs)))
+
+    def interjected(self, text: str, mulaw: bytes, now: int) -> None:
+        """Send an interjection to the caller, if it still helps.
+
+        It belongs to no turn: it needs no mark, and the model never hears of it.
+        """
+        if self.quiet.takes(text, now) and self._owes_sound(now):
+            self.out.append(c.Play(mulaw))
+            self.agent.interjected(mulaw)
+            self.quiet.interjected(text, len(mulaw) // MULAW_BYTES_PER_MS, now)
+            self.deadlines.set(Deadline.ASIDE, self.quiet.audible_until)
+
+    def aside_heard(self, now: int) -> None:
+        """Put what was heard of an interjection into the transcript."""
+        self.deadlines.clear(Deadline.ASIDE)
+        if (heard := self.quiet.aside_heard(now)) is not None:
+            self.out.append(self.record.interjected(heard.text, heard.started_ms, heard.ended_ms))
 
     def close(self, words: str, end: Outcome, now: int) -> None:
         """Say closing words that nothing interrupts, then end."""
@@ -196,6 +266,8 @@ class Conversation:
         """Let the carrier put the caller through to a human."""
         if (turn := self.agent.turn) is not None:
             self.drop(turn, now)
+        if self.quiet.aside_plays:
+            self.hush(now)
         attempt = self.handover.attempt + 1 if self.handover is not None else 1
         self.handover = Handover(end, attempt)
         self.agent.may_transfer = attempt < _MOST_TRANSFERS
@@ -209,7 +281,8 @@ class Conversation:
 
     def come_back(self, now: int) -> None:
         """Nobody took the call: the caller is on a new media stream."""
-        self.streaming_since, self.agent.media_ms = now, 0
+        self.streaming_since = now
+        self.agent.restart_clock()
         self.deadlines.clear(Deadline.TRANSFER)
         self.deadlines.set(Deadline.MAX_CALL, now + self.policy.max_call_ms)
         self.move(Phase.LISTENING)
@@ -235,6 +308,7 @@ class Conversation:
             self.drop(turn, now)
         if not away:
             self.out += self.record.streamed(now - self.streaming_since)
+        self.aside_heard(now)
         self.outcome = self.agent.or_booked(end)
         connected_ms = now - self.started_at if self.phase is not Phase.WAITING else 0
         self.move(Phase.ENDED)

@@ -17,6 +17,8 @@ class Deadline(Enum):
     DIGITS = "digits"  # no further key was pressed
     END_OF_TURN = "end_of_turn"
     SILENCE = "silence"
+    ASIDE = "aside"  # an interjection has been heard
+    FILLER = "filler"  # silence that nothing explains
 
 
 _ORDER = {name: place for place, name in enumerate(Deadline)}

@@ -201,6 +201,13 @@ class ConversationOpened(msgspec.Struct, frozen=True, array_like=True, tag=22):
     conversation_id: str
 
 
+class InterjectionReady(msgspec.Struct, frozen=True, array_like=True, tag=23):
+    """The answer to `Interject`: audio (8 kHz mu-law) that says, or stands for, its text."""
+
+    text: str
+    mulaw: bytes
+
+
 class TransferBegun(msgspec.Struct, frozen=True, array_like=True, tag=25):
     """The carrier has the caller and rings a human."""
 
@@ -234,6 +241,7 @@ Event: TypeAlias = (
     | ReplyOffered
     | CallerInterrupted
     | ConversationOpened
+    | InterjectionReady
     | TransferBegun
     | TransferEnded
 )

@@ -16,7 +16,6 @@ from voice_server.call.policy import Policy
 from voice_server.call.transferring import while_away
 from voice_server.call.turns import Edge
 
-_PLAYOUT_GRACE_MS = 3_000  # a mark that comes later than this after its audio is lost
 _FAILURES_BORNE = 1  # failures of model or voice in a row that an apology mends
 _NOTHING: tuple[c.Command, ...] = ()
 
@@ -33,6 +32,7 @@ class Call:
         self.policy = policy
         self._talk = Conversation(policy)
         self.agent = self._talk.agent
+        self.caller = self._talk.caller
         self.dialogue = self._talk.dialogue
         self.record = self._talk.record
         self._failures = 0
@@ -76,6 +76,7 @@ class Call:
             return _NOTHING
         else:
             self._dispatch(event, now)
+        talk.mind_silence(now)
         return talk.take_out()
 
     def _dispatch(self, event: e.Event, now: int) -> None:  # noqa: C901 - one flat table
@@ -111,6 +112,8 @@ class Call:
                 self._part_failed(event.part, event.turn, now)
             case e.ServerClosing():
                 talk.close(self.policy.server_closing, outcome.SERVER_CLOSING, now)
+            case e.InterjectionReady():
+                talk.interjected(event.text, event.mulaw, now)
             case e.TimePassed():
                 self._time_passed(now)
             case e.ReplyOffered():
@@ -147,6 +150,8 @@ class Call:
             talk.deadlines.clear(Deadline.END_OF_TURN, Deadline.SILENCE, Deadline.TRANSCRIPT)
             if talk.phase is Phase.THINKING:
                 talk.interrupt(now)
+            elif talk.phase is Phase.LISTENING and talk.quiet.aside_plays:
+                talk.hush(now)
             talk.publish(now)
         elif edge is Edge.CLOSED:
             talk.out.append(c.Commit(talk.caller.utterance))
@@ -174,7 +179,7 @@ class Call:
         if talk.phase in (Phase.SPEAKING, Phase.THINKING) and not talk.interrupt(now):
             return
         talk.deadlines.clear(Deadline.SILENCE, Deadline.END_OF_TURN)
-        if talk.caller.press(digit):
+        if talk.caller.press(digit, now):
             self._keys_complete(now)
         else:
             talk.deadlines.set(Deadline.DIGITS, now + self.policy.digits_gap_ms)
@@ -219,8 +224,7 @@ class Call:
         if talk.phase is not Phase.SPEAKING:
             talk.move(Phase.SPEAKING)
             talk.publish(now)
-        talk.out += talk.agent.speech(event.mulaw, event.text)
-        talk.deadlines.set(Deadline.PLAYOUT, now + talk.agent.left_ms + _PLAYOUT_GRACE_MS)
+        talk.sound(event.mulaw, event.text, now)
 
     def _time_passed(self, now: int) -> None:  # noqa: C901 - one flat table
         talk = self._talk
@@ -229,8 +233,7 @@ class Call:
                 case Deadline.END_OF_TURN:
                     talk.caller_finished(now)
                 case Deadline.TRANSCRIPT:
-                    talk.caller.give_up_transcript()
-                    talk.caller_finished(now)
+                    self._not_understood(now)
                 case Deadline.DIGITS:
                     self._keys_complete(now)
                 case Deadline.SILENCE:
@@ -239,6 +242,11 @@ class Call:
                     self._part_failed(e.Part.LANGUAGE_MODEL, talk.agent.number, now)
                 case Deadline.PLAYOUT:
                     self._marks_lost(now)
+                case Deadline.ASIDE:
+                    talk.aside_heard(now)
+                    talk.publish(now)
+                case Deadline.FILLER:
+                    talk.interject(now)
                 case Deadline.MAX_CALL:
                     talk.close(self.policy.max_call_closing, outcome.MAX_DURATION, now)
                 case Deadline.TRANSFER:
@@ -247,6 +255,15 @@ class Call:
                     talk.end(talk.agent.ending or outcome.FAILED, now)
                 case _:
                     assert_never(due)
+
+    def _not_understood(self, now: int) -> None:
+        """The transcriber does not answer: go on with what there is, or ask for it again."""
+        talk = self._talk
+        talk.caller.give_up_transcript()
+        if talk.dialogue.unanswered or talk.agent.cut_off is not None:
+            talk.caller_finished(now)
+        else:
+            talk.say(self.policy.apology, now)
 
     def _silence(self, now: int) -> None:
         talk = self._talk

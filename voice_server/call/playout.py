@@ -24,7 +24,15 @@ class _Span(msgspec.Struct):
 class Playout:
     """The ledger of one call. Pure bookkeeping: never touches the wire."""
 
-    __slots__ = ("_anchor_media_ms", "_anchor_ms", "_heard", "_sent_ms", "_serial", "_spans")
+    __slots__ = (
+        "_anchor_media_ms",
+        "_anchor_ms",
+        "_aside_until_media_ms",
+        "_heard",
+        "_sent_ms",
+        "_serial",
+        "_spans",
+    )
 
     def __init__(self) -> None:
         self._spans: deque[_Span] = deque()
@@ -33,6 +41,7 @@ class Playout:
         self._sent_ms = 0
         self._anchor_ms = 0
         self._anchor_media_ms = 0
+        self._aside_until_media_ms = 0
 
     @property
     def idle(self) -> bool:
@@ -45,12 +54,21 @@ class Playout:
         `media_ms` is the newest inbound timestamp.
         """
         if not self._spans:
-            self._anchor_ms, self._anchor_media_ms = self._sent_ms, media_ms
+            self._anchor_ms, self._anchor_media_ms = self._sent_ms, self._free_at(media_ms)
         self._serial += 1
         start = self._sent_ms
         self._sent_ms = start + mulaw_bytes // MULAW_BYTES_PER_MS
         self._spans.append(_Span(f"m{self._serial}", text, start, self._sent_ms))
         return self._spans[-1].mark
+
+    def interjected(self, mulaw_bytes: int, media_ms: int) -> None:
+        """Note audio just sent that is no part of what is said: the next begins behind it."""
+        ms = mulaw_bytes // MULAW_BYTES_PER_MS
+        self._aside_until_media_ms = self._free_at(media_ms) + ms
+
+    def hushed(self) -> None:
+        """What was interjected has been thrown away."""
+        self._aside_until_media_ms = 0
 
     def played(self, mark: str, media_ms: int) -> bool:
         """Take a returned mark; False for one that is not owed (cleared, repeated, invented).
@@ -63,13 +81,9 @@ class Playout:
             span = self._spans.popleft()
             self._heard.append(span.text)
             if span.mark == mark:
-                self._anchor_ms, self._anchor_media_ms = span.end_ms, media_ms
+                self._anchor_ms, self._anchor_media_ms = span.end_ms, self._free_at(media_ms)
                 break
         return True
-
-    def left_ms(self, media_ms: int) -> int:
-        """How much longer the audio sent so far should play."""
-        return max(0, self._sent_ms - self._reached_ms(media_ms)) if self._spans else 0
 
     def take(self) -> str:
         """The text heard since the last take or cut."""
@@ -79,24 +93,27 @@ class Playout:
     def cut(self, media_ms: int) -> str:
         """Forget what is queued (its marks mean nothing from here on); return the text heard."""
         if self._spans:
-            self._heard.append(_part_heard(self._spans[0], self._reached_ms(media_ms)))
+            first = self._spans[0]
+            played_ms = self._reached_ms(media_ms) - first.start_ms
+            self._heard.append(part_heard(first.text, played_ms, first.end_ms - first.start_ms))
         self._spans.clear()
         self._sent_ms = 0
         return self.take()
+
+    def _free_at(self, media_ms: int) -> int:
+        return max(media_ms, self._aside_until_media_ms)
 
     def _reached_ms(self, media_ms: int) -> int:
         return self._anchor_ms + max(0, media_ms - self._anchor_media_ms)
 
 
-def _part_heard(span: _Span, reached_ms: int) -> str:
-    """The whole words of a span that fit into the part of its audio that was played."""
-    length = span.end_ms - span.start_ms
-    played = min(reached_ms, span.end_ms) - span.start_ms
-    if length <= 0 or played <= 0:
+def part_heard(text: str, played_ms: int, length_ms: int) -> str:
+    """The whole words of a text that fit into the part of its audio that was played."""
+    if length_ms <= 0 or played_ms <= 0:
         return ""
-    cut = len(span.text) * played // length
-    if cut >= len(span.text):
-        return span.text
-    while cut > 0 and not span.text[cut].isspace():
+    cut = len(text) * played_ms // length_ms
+    if cut >= len(text):
+        return text
+    while cut > 0 and not text[cut].isspace():
         cut -= 1
-    return span.text[:cut]
+    return text[:cut]

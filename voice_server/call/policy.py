@@ -32,6 +32,15 @@ class Policy(msgspec.Struct, frozen=True):
     max_call_closing: str = "I'm sorry, we have reached the time limit of this call. Goodbye."
     digits_gap_ms: int = 2_500  # a pause after which pressed keys are taken as complete
     reply_wait_ms: int = 5_000  # a language model that says nothing for so long has failed
+    # Said when sound is owed and none comes; none of them = silence is what the tenant wants.
+    fillers: tuple[str, ...] = (
+        "One moment, please.",
+        "I'm still on it.",
+        "Just a moment longer.",
+        "Thank you for waiting.",
+    )
+    tool_fillers: tuple[str, ...] = ("Let me check that for you.", "I'm still checking.")
+    filler_ms: int = 1_250  # silence after which one is due; a busy loop stays below 1.5 s so
     closing_ms: int = 15_000  # closing words that take longer are cut
     apology: str = "I'm sorry, something went wrong on my side. Could you say that again?"
     failure_closing: str = "I'm sorry, I have a technical problem. Please call again later."
@@ -57,3 +66,9 @@ class Policy(msgspec.Struct, frozen=True):
     transfer_missed: str = (
         "I'm sorry, nobody could take your call just now. Is there anything I can do for you?"
     )
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        """What should be at hand before it is needed, the most urgent first."""
+        closings = (self.apology, self.failure_closing, self.server_closing)
+        return tuple(filter(None, (*self.fillers, *self.tool_fillers, *closings)))

@@ -55,6 +55,11 @@ class CallRecord:
         began = turn.speech_at if turn.speech_at >= 0 else now
         return self.line("agent", heard.strip(), unheard, began, now)
 
+    def interjected(self, text: str, started_ms: int, ended_ms: int) -> c.Record:
+        """An interjection was heard: part of the transcript, of no interest to the detector."""
+        self.view.line("agent", text, "", started_ms)
+        return c.Record("agent", text, "", started_ms, ended_ms)
+
     def keys(self, digits: str, at_ms: int) -> list[c.Command]:
         """The caller pressed keys: part of the transcript, of no interest to the detector."""
         self.view.line("caller", digits, "", at_ms)

@@ -14,6 +14,7 @@ from voice_server.engines.ears import EarsChain, EarsLink
 from voice_server.engines.health import Health
 from voice_server.engines.hosted import HostedAgents
 from voice_server.engines.language import LanguageChain, LanguageLink
+from voice_server.engines.phrases import PhraseBook, Phrases, PreparedVoice
 from voice_server.engines.plan import Plan, Spend
 from voice_server.engines.search import SearchChain
 from voice_server.engines.tally import Tally
@@ -74,6 +75,7 @@ class RemotePlan(msgspec.Struct, frozen=True):
 
     local: Services
     local_health: dict[Engine, Health]
+    phrases: PhraseBook
     sockets: VoiceSockets
     base_url: str
     ears: tuple[Account, ...]
@@ -122,7 +124,11 @@ class RemotePlan(msgspec.Struct, frozen=True):
             ]
             local = self._local(Engine.TEXT_TO_SPEECH)
             voices.append(VoiceLink(services.text_to_speech, local, LOCAL_LIMITS))
-            services = msgspec.structs.replace(services, text_to_speech=VoiceChain(voices))
+            chain = VoiceChain(voices)
+            phrases = Phrases(self.phrases, chain, _name_of(self.voice))
+            services = msgspec.structs.replace(
+                services, text_to_speech=PreparedVoice(chain, phrases), phrases=phrases
+            )
         return self._thinking(services, spend, uses) if self.minds else services
 
     def _thinking(self, services: Services, spend: Spend, uses: KeyUses) -> Services:
@@ -185,6 +191,7 @@ class Engines:
         self._sender = sender
         self._notes = KeyNotes(keys)
         self._accounts = Accounts(settings, self._notes, metrics)
+        self._phrases = PhraseBook(local.text_to_speech)
         self._sockets = VoiceSockets()
         self._hosted = HostedAgents(
             settings.url_of(Provider.ELEVENLABS), lambda: self._sockets.http
@@ -229,6 +236,7 @@ class Engines:
         plan = RemotePlan(
             local=self._local,
             local_health=self._local_health,
+            phrases=self._phrases,
             sockets=self._sockets,
             base_url=self._settings.url_of(Provider.ELEVENLABS),
             ears=self._of(facts, keys[Engine.SPEECH_TO_TEXT]),
@@ -295,6 +303,11 @@ class Engines:
         await self._sockets.close()
         await self._accounts.close()
         await self._notes.close()
+
+
+def _name_of(voice: VoiceConfig) -> str:
+    """What distinguishes the sound of this voice from all others."""
+    return msgspec.json.encode(voice).decode()
 
 
 def _tell(facts: CallFacts, warnings: Sequence[str]) -> None:

@@ -89,10 +89,12 @@ class Driver:
         self._lookout = Lookout(track, partial(self._start, e.Part.RISK, 0), self.feed)
         self._turns: dict[e.TurnId, list[asyncio.Task[None]]] = {}
         self._speeches: dict[e.TurnId, asyncio.Queue[str | None]] = {}
+        self._voice_is_free = asyncio.Event()  # the first words of the call have been said
         self._work: set[asyncio.Task[None]] = set()  # outlives the turns, not the call
 
     async def run(self) -> None:
         """Live through the call; returns when all its work is done or given up."""
+        preparing = self._start(e.Part.VOICE, 0, self._prepare)
         try:
             async with self._services.speech_to_text.listen(self.facts) as transcriber:
                 self._open_ears(transcriber)
@@ -110,6 +112,7 @@ class Driver:
             self._lost(e.Part.TRANSCRIBER, 0, error)
             await self.ended.wait()
         finally:
+            preparing.cancel()
             await self._wind_down()
 
     async def _wind_down(self) -> None:
@@ -245,6 +248,8 @@ class Driver:
                 self._line.mark(name)
             case c.StopPlaying():
                 self._line.clear()
+            case c.Interject(text=text):
+                self.feed(e.InterjectionReady(text, self._services.phrases.audio(text)))
             case c.RunTool():
                 self._start(e.Part.LANGUAGE_MODEL, 0, partial(self._run_tool, command))
             case c.RefuseTool(request_id=key):
@@ -348,7 +353,15 @@ class Driver:
                 self.feed(heard)
         self._turns.pop(turn, None)
         self._speeches.pop(turn, None)
+        self._voice_is_free.set()
         self.feed(e.SpeechEnded(turn))
+
+    async def _prepare(self) -> None:
+        texts = self.call.policy.phrases
+        phrases = self._services.phrases.prepare(texts, self.facts, self._voice_is_free)
+        async with aclosing(phrases) as costs:
+            async for consumed in costs:
+                self.feed(consumed)
 
     async def _run_tool(self, command: c.RunTool) -> None:
         try:

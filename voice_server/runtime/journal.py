@@ -96,6 +96,8 @@ def _without_audio(event: e.Event) -> e.Event:
         return e.AudioHeard(b"", event.loudness, event.media_ms)
     if type(event) is e.SpeechReady:
         return e.SpeechReady(event.turn, _SILENCE * len(event.mulaw), event.text)
+    if type(event) is e.InterjectionReady:
+        return e.InterjectionReady(event.text, _SILENCE * len(event.mulaw))
     return event
 
 

@@ -12,6 +12,7 @@ from voice_server.call import events as e
 from voice_server.ports import (
     Guardian,
     LanguageModel,
+    Phrases,
     RiskScorer,
     SpeechToText,
     StateMirror,
@@ -28,6 +29,7 @@ class Services(msgspec.Struct, frozen=True):
     voice_activity: VoiceActivity
     language_model: LanguageModel
     text_to_speech: TextToSpeech
+    phrases: Phrases
     risk: RiskScorer
     toolbox: Toolbox
     guardian: Guardian

@@ -22,6 +22,7 @@ from voice_server.call import Call, Policy
 from voice_server.call import commands as c
 from voice_server.call import events as e
 from voice_server.call.live import LiveState
+from voice_server.engines.phrases import PhraseBook, Phrases
 from voice_server.guardian import SmsGuardian
 from voice_server.llm.receptionist import Receptionist
 from voice_server.ports import CallFacts, LanguageModel
@@ -76,12 +77,13 @@ async def _simulate(journal: Journal, policy: Policy, model: LanguageModel) -> R
     facts = journal.header.facts
     witness = Witness()
     shield = ScamShield(ScamModel.load())
-    line = _Line()
+    line, voice = _Line(), _SilentVoice()
     services = Services(
         speech_to_text=_Ears(),
         voice_activity=_NoVoiceActivity(),
         language_model=model,
-        text_to_speech=_SilentVoice(),
+        text_to_speech=voice,
+        phrases=Phrases(PhraseBook(voice)),
         risk=shield,
         toolbox=_RecordedTools(entries),
         guardian=SmsGuardian(None),
