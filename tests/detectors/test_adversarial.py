@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from itertools import cycle, islice
 from types import FrameType, FunctionType, ModuleType
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,8 @@ from detectors.detector import ScamModel
 from detectors.keywords import KEYWORDS
 from tests.detectors.calls import (
     ABOUT_SCAMS,
+    ASIDES,
+    FOREIGN_SCAMS,
     INJECTIONS,
     LANGUAGES,
     PARAPHRASED,
@@ -160,6 +163,47 @@ def test_an_honest_call_in_another_language_stays_quiet(model: ScamModel, langua
 def test_little_confidence_is_claimed_in_another_language(model: ScamModel, language: str) -> None:
     english = hear(model, BOOKING)[-1].confidence
     assert hear(model, LANGUAGES[language] * 3)[-1].confidence <= 0.5 * english
+
+
+@pytest.mark.parametrize("language", FOREIGN_SCAMS)
+def test_a_scam_in_another_language_is_missed_but_nothing_is_claimed(
+    model: ScamModel, language: str
+) -> None:
+    """What the card says of other languages; a model that can do more may change this."""
+    views = hear(model, FOREIGN_SCAMS[language])
+    assert max(view.severity.rank for view in views) < Severity.HIGH.rank
+    assert views[-1].confidence <= 0.5 * hear(model, ROBOCALL)[-1].confidence
+
+
+@pytest.mark.parametrize("name", ["bank", "arrest", "remote access"])
+def test_asides_in_another_language_hide_no_scam(model: ScamModel, name: str) -> None:
+    mixed = [part for pair in zip(cycle(ASIDES), SCAMS[name], strict=False) for part in pair]
+    assert worst(model, mixed).rank >= Severity.HIGH.rank
+
+
+def test_an_honest_call_in_two_languages_stays_quiet(model: ScamModel) -> None:
+    mixed = [part for pair in zip(cycle(ASIDES), BOOKING, strict=False) for part in pair]
+    assert worst(model, mixed).rank <= Severity.LOW.rank
+
+
+# Words in the making
+
+
+@pytest.mark.parametrize("name", HONEST)
+def test_half_heard_words_of_an_honest_call_raise_no_alarm(model: ScamModel, name: str) -> None:
+    """Partial transcripts are misheard more often than what is committed, and end anywhere."""
+    rng = random.Random(15)
+    detector = ConversationDetector(model)
+    heard: list[Severity] = []
+    for segment in conversation(*HONEST[name]):
+        words = segment.text.split()
+        for count in range(2, len(words) + 1, 2):
+            text = misheard(" ".join(words[:count]), 0.15, rng)
+            tail = msgspec.structs.replace(segment, text=text)
+            heard.append(detector.preview(tail).severity)
+        detector.feed([segment])
+    assert max(heard, key=lambda band: band.rank).rank < Severity.CRITICAL.rank
+    assert sum(band.rank >= Severity.HIGH.rank for band in heard) <= 0.02 * len(heard)
 
 
 # Nothing, little, and rubbish
