@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from voice_server.call.events import Consumed
+from voice_server.departure import Departure
 from voice_server.errors import KeyRefused, ServiceRejected, ServiceUnavailable
 from voice_server.limits import Limits
 
@@ -83,31 +84,31 @@ class WebSearch:
             "num": "10",
             "api_key": self._key,
         }
-        told = False  # what became of it
-        charged = True
+        departure = Departure()
+        fate: bool | None = None  # whether it was charged; None = not known
         try:
-            response = await self._get("/search", asked)
+            response = await self._get("/search", asked, departure)
             if not response.is_success:
-                charged = False
+                fate = False
                 raise _refused(response.status_code)
             answer = _decoded(response.content)
-            told, charged = True, _succeeded(answer) and self._is_new(answer)
+            fate = _succeeded(answer) and self._is_new(answer)
             if not _succeeded(answer):
                 raise ServiceUnavailable(SERVICE, "the search did not succeed")
         except httpx.ConnectError:
-            charged = False
             raise ServiceUnavailable(SERVICE, "not reachable") from None
         except httpx.HTTPError as error:
             raise ServiceUnavailable(SERVICE, type(error).__name__) from None
         finally:
-            if charged and self._is_unbooked(query, told=told):
+            charged = departure.left if fate is None else fate
+            if charged and self._is_unbooked(query, told=fate is not None):
                 spend(Consumed(REQUESTS, 1))
         return found_in(answer)
 
     async def searches_left(self) -> int:
         """How many searches the key has left, free of charge; raises `ServiceError`."""
         try:
-            response = await self._get("/account.json", {"api_key": self._key})
+            response = await self._get("/account.json", {"api_key": self._key}, Departure())
         except httpx.HTTPError as error:
             raise ServiceUnavailable(SERVICE, type(error).__name__) from None
         if not response.is_success:
@@ -115,15 +116,18 @@ class WebSearch:
         left = _decoded(response.content).get("total_searches_left")
         return left if isinstance(left, int) else 0
 
-    async def _get(self, path: str, asked: dict[str, str]) -> httpx.Response:
+    async def _get(self, path: str, asked: dict[str, str], departure: Departure) -> httpx.Response:
         try:
             async with asyncio.timeout(self._limits.total_s):
-                return await self._received(path, asked)
+                return await self._received(path, asked, departure)
         except TimeoutError:
             raise ServiceUnavailable(SERVICE, "did not answer in time") from None
 
-    async def _received(self, path: str, asked: dict[str, str]) -> httpx.Response:
-        async with self._http.stream("GET", path, params=asked) as response:
+    async def _received(
+        self, path: str, asked: dict[str, str], departure: Departure
+    ) -> httpx.Response:
+        told = departure.extensions
+        async with self._http.stream("GET", path, params=asked, extensions=told) as response:
             content = bytearray()
             async for part in response.aiter_bytes():
                 content += part

@@ -6,8 +6,10 @@ import asyncio
 import random
 from contextlib import suppress
 
+import msgspec
 import pytest
 
+from tests.llm.conversation import facts
 from tests.llm.remote.minds import BOOKING, HELLO, LONG, PROVIDERS, Desk, open_desk, text_of
 from voice_server.call.history import AgentSaid, CallerSaid
 from voice_server.errors import ServiceError
@@ -54,5 +56,44 @@ def test_nothing_is_lost_and_nothing_is_booked_twice(virtual, provider, seed):
                 visit.finished or visit.closed_at >= 0 or visit.fault is not Fault.NONE
                 for visit in desk.simulator.visits
             )
+
+    virtual(story())
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_question_given_up_before_it_left_costs_nothing(virtual, provider):
+    async def story() -> None:
+        async with open_desk(provider) as desk:
+            for steps in range(1, 60):  # of the loop: no time passes
+                task = asyncio.ensure_future(desk.ask())
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.wait({task})
+                await asyncio.sleep(1)
+                if desk.simulator.visits:
+                    break
+                assert not desk.ledger
+            else:
+                pytest.fail("no question ever left")
+
+    virtual(story())
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_an_estimate_knows_what_the_provider_remembers_of_other_agents_calls(virtual, provider):
+    async def story() -> None:
+        async with open_desk(provider, said=LONG) as desk:
+            await desk.ask()
+            one = facts()
+            other = msgspec.structs.replace(one.agent, agent_id="another")
+            about = msgspec.structs.replace(one, agent=other)
+            for _ in range(2):
+                desk.simulator.plan = FaultPlan(otherwise=Injection(Fault.DROP, after_bytes=8))
+                with pytest.raises(ServiceError):
+                    await desk.ask(about=about)
+            await asyncio.sleep(0.2)
+            assert desk.estimates == 2
+            assert desk.priced == desk.simulator.meter.items
 
     virtual(story())

@@ -103,7 +103,7 @@ PARTS = ["rules " * 1_000, "hello", "again"]
 
 
 def bill(memory: PromptMemory, parts=PARTS, card=MINI) -> Bill:
-    return Bill(card, memory, scope="s", parts=parts, split=split_openai)
+    return Bill(card, memory, cache="s", alike="a", parts=parts, split=split_openai)
 
 
 def settle(owed: Bill, told: Usage | None = None, received: int = 0) -> Counter[str]:
@@ -144,6 +144,31 @@ def test_an_estimate_learns_from_the_replies_before():
     assert total == 2_000 + sum(weigh(["more"]))
     assert booked["output_tokens"] == 3
     assert booked["estimated_replies"] == 1
+
+
+def test_a_beginning_counts_as_known_from_the_moment_it_went_out():
+    memory = PromptMemory()
+    first, second = bill(memory), bill(memory, [*PARTS, "more"])
+    first.sent()
+    second.sent()
+    assert settle(first)["cached_input_tokens"] == 0
+    assert settle(second)["cached_input_tokens"] == 1_408
+
+
+def test_a_request_that_was_refused_has_not_been_read():
+    memory = PromptMemory()
+    for refused in (bill(memory), bill(memory, [*PARTS, "more"])):
+        refused.sent()
+        refused.refused()
+    again = bill(memory)
+    again.sent()
+    assert settle(again)["cached_input_tokens"] == 0
+    known = bill(memory)
+    known.sent()
+    known.refused()
+    last = bill(memory)
+    last.sent()
+    assert settle(last)["cached_input_tokens"] == 1_408
 
 
 @pytest.mark.parametrize(

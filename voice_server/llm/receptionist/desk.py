@@ -44,7 +44,7 @@ _EXPECTS = {
 class Receptionist:
     """Takes service orders by asking for what is missing. Satisfies port `LanguageModel`.
 
-    `can_transfer` tells whether a human's number is configured; without one the receptionist
+    `can_transfer` tells whether a human's number is configured for agents that name none; without one the receptionist
     takes messages instead of handing over. One object serves any number of calls: everything
     a reply depends on is in its request.
     """
@@ -71,7 +71,8 @@ class Receptionist:
     def _compose(self, request: ReplyRequest) -> tuple[Memo, Reply]:
         scene = recall(request.history)
         memo = scene.memo
-        setting = _setting(request.facts, scene, can_transfer=self._can_transfer)
+        own = transfer_rules(request.facts.agent) is not None
+        setting = _setting(request.facts, scene, can_transfer=self._can_transfer or own)
         last = _catch_up(memo, scene, setting)
         reply = Reply()
         for used in _untold(scene, memo):

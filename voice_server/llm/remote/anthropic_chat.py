@@ -33,7 +33,7 @@ from voice_server.llm.remote.prompt import (
     this_call,
 )
 from voice_server.llm.remote.rehearsal import stage
-from voice_server.llm.remote.source import KEEP_ALIVE_S, Source
+from voice_server.llm.remote.source import KEEP_ALIVE_S, Source, watch_departure
 from voice_server.llm.remote.usage import (
     OutputCount,
     PromptMemory,
@@ -84,7 +84,8 @@ class AnthropicConnection:
             max_retries=0,
             timeout=timeout_s,
             http_client=anthropic.DefaultAsyncHttpxClient(
-                limits=httpx2.Limits(keepalive_expiry=KEEP_ALIVE_S)
+                limits=httpx2.Limits(keepalive_expiry=KEEP_ALIVE_S),
+                event_hooks={"request": [watch_departure]},
             ),
         )
         create: Any = self._client.messages.create
@@ -174,7 +175,8 @@ class AnthropicChat:
         return Bill(
             self._mind.card,
             self._connection.memory,
-            scope=f"{self._mind.model} {request.facts.agent.agent_id}",
+            cache=self._mind.card.id,
+            alike=f"{self._mind.card.id} {request.facts.agent.agent_id}",
             parts=prompt_parts(body),
             split=split_anthropic,
         )

@@ -58,12 +58,9 @@ def as_service_error(service: str, error: Exception) -> ServiceError:
 
 
 def is_refusal(error: Exception) -> bool:
-    """The provider answered with an error status instead of an answer, or was not reached."""
+    """The provider answered with an error status instead of an answer."""
     status = getattr(error, "status_code", None)
-    if isinstance(status, int):
-        return status != 200  # 200: the answer had begun
-    cause = error.__cause__
-    return cause is not None and type(cause).__name__ in {"ConnectError", "ConnectTimeout"}
+    return isinstance(status, int) and status != 200  # 200: the answer had begun
 
 
 def refused_parameter(error: Exception, optional: frozenset[str]) -> str:

@@ -3,19 +3,39 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
+from voice_server.departure import Departure
 from voice_server.llm.remote.bill import Bill
 from voice_server.llm.remote.failures import is_refusal, refused_parameter, vendor_errors
 from voice_server.llm.remote.patience import Patience
 
 log = logging.getLogger(__name__)
 
+_on_departure: ContextVar[Callable[[], None] | None] = ContextVar("on_departure", default=None)
+
 # The SDKs' 5 s would have most turns of a call begin with a TLS handshake. Longer than the
 # pauses between turns, shorter than any provider keeps idle connections [unverified].
 KEEP_ALIVE_S = 60.0
+
+
+async def watch_departure(request: Any) -> None:
+    """A request hook of the SDKs' HTTP clients: tells the bill when a question goes out."""
+    if (told := _on_departure.get()) is not None:
+        request.extensions |= Departure(told).extensions
+
+
+@contextmanager
+def _departing(told: Callable[[], None]) -> Iterator[None]:
+    """Within the block requests of this task call `told` when they go out."""
+    token = _on_departure.set(told)
+    try:
+        yield
+    finally:
+        _on_departure.reset(token)
 
 
 class Source:
@@ -73,10 +93,10 @@ class Source:
         model = str(body["model"])
         dropped = self._dropped.setdefault(model, set())
         while True:
-            bill.sent()
             fit = {name: value for name, value in body.items() if name not in dropped}
             try:
-                return await patience.wait(self._create(**fit))
+                with _departing(bill.sent):
+                    return await patience.wait(self._create(**fit))
             except self._errors as error:
                 if is_refusal(error):
                     bill.refused()

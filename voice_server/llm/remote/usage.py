@@ -148,13 +148,21 @@ class PromptMemory:
                 known = total
         return known
 
-    def remember(self, scope: str, parts: Sequence[Any]) -> None:
-        """These parts were sent; the oldest memories go when there are too many."""
-        for prefix in _chain(scope, parts):
+    def remember(self, scope: str, parts: Sequence[Any]) -> Sequence[int]:
+        """These parts were sent; returns what is new, for `forget`. The oldest go in time."""
+        prefixes = _chain(scope, parts)
+        fresh = [prefix for prefix in prefixes if prefix not in self._prefixes]
+        for prefix in prefixes:
             self._prefixes[prefix] = None
             self._prefixes.move_to_end(prefix)
         while len(self._prefixes) > _PREFIXES_KEPT:
             self._prefixes.popitem(last=False)
+        return fresh
+
+    def forget(self, fresh: Sequence[int]) -> None:
+        """The provider did not read them after all."""
+        for prefix in fresh:
+            self._prefixes.pop(prefix, None)
 
 
 def _chain(scope: str, parts: Sequence[Any]) -> list[int]:

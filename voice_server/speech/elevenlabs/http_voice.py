@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import msgspec
 
+from voice_server.departure import Departure
+from voice_server.errors import ServiceError
 from voice_server.limits import Limits
 from voice_server.speech.elevenlabs import voice_wire as wire
 from voice_server.speech.elevenlabs.access import Access
@@ -36,10 +38,25 @@ async def stream(
     fate has been paid.
     """
     path, body = _request(voice, text, previous)
+    departure = Departure()
     request = client.build_request(
-        "POST", access.url(*path, query=_QUERY), headers=access.headers, json=body
+        "POST",
+        access.url(*path, query=_QUERY),
+        headers=access.headers,
+        json=body,
+        extensions=departure.extensions,
     )
-    response = await _send(client, request, limits, lambda: on_wire(len(text)))
+    refusal = None
+    try:
+        with mapped():
+            async with asyncio.timeout(limits.first_byte_s):
+                response = await client.send(request, stream=True)
+                refusal = await _refusal(response)
+    finally:
+        if departure.left and refusal is None:
+            on_wire(len(text))
+    if refusal is not None:
+        raise refusal
     try:
         lines = response.aiter_lines()
         while True:
@@ -58,27 +75,13 @@ async def stream(
         await response.aclose()
 
 
-async def _send(
-    client: httpx.AsyncClient, request: httpx.Request, limits: Limits, book: Callable[[], None]
-) -> httpx.Response:
-    refused = False
-    try:
-        with mapped():
-            async with asyncio.timeout(limits.first_byte_s):
-                try:
-                    response = await client.send(request, stream=True)
-                except (httpx.ConnectError, httpx.ConnectTimeout):
-                    refused = True
-                    raise
-                if response.status_code != httpx.codes.OK:
-                    refused = True
-                    problem = await response.aread()
-                    await response.aclose()
-                    raise of_status(response.status_code, problem[:_ERROR_BYTES])
-                return response
-    finally:
-        if not refused:
-            book()
+async def _refusal(response: httpx.Response) -> ServiceError | None:
+    """Why the service does not speak, None when it does."""
+    if response.status_code == httpx.codes.OK:
+        return None
+    problem = await response.aread()
+    await response.aclose()
+    return of_status(response.status_code, problem[:_ERROR_BYTES])
 
 
 def _request(

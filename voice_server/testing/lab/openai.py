@@ -160,7 +160,7 @@ class OpenAISimulator:
     ) -> Response:
         key = request.headers["authorization"]
         memory = self._memories.setdefault(key, PromptMemory())
-        scope = str(body.get("prompt_cache_key") or "")
+        scope = f"{card.id} {body.get('prompt_cache_key') or ''}"
         parts = prompt_parts(body)
         weights = weigh(parts)
         prompt = split_openai(card, sum(weights), memory.known(scope, parts, weights))
