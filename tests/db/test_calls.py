@@ -283,6 +283,16 @@ async def test_the_day_is_the_tenants_own(store: PostgresCallStore, database: st
     assert day["date"] == datetime(2026, 5, 29, tzinfo=UTC).date()
 
 
+async def test_the_conversation_of_a_hosted_agent_is_named_and_never_forgotten(
+    store: PostgresCallStore, database: str
+) -> None:
+    await store.write([begun(), ended(conversation_id="conv_1")])
+    await store.write([ended()])
+
+    [row] = await fetch(database, "SELECT elevenlabs_conversation_id AS id FROM call_sessions")
+    assert row["id"] == "conv_1"
+
+
 async def test_a_timezone_nobody_knows_means_utc(store: PostgresCallStore, database: str) -> None:
     await live_in(database, "Mars/Base")
     await store.write([begun(), ended()])

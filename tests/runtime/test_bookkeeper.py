@@ -165,6 +165,13 @@ def test_the_last_row_tells_how_the_call_ended(events, answered_at, status, outc
         assert (row.severity, row.risk) == ("minimal", 0.0)
 
 
+def test_the_last_row_names_the_conversation_with_a_hosted_agent():
+    keeper, rows = books()
+    call = ended_call(STARTED, e.ConversationOpened("conv_1"), GONE)
+    keeper.ended(call, answered_at=0, now=5_000, journal="")
+    assert [row.conversation_id for row in rows] == ["conv_1"]
+
+
 def test_rows_can_wait_on_disk_as_json():
     keeper, rows = books()
     keeper.write(c.RecordRisk(VIEW, (SEGMENT,), final=True), 540)

@@ -13,7 +13,7 @@ import asyncpg
 import db
 from models.weights import Weights
 from voice_server import settings as configuration
-from voice_server.doctor import database, machine, remote
+from voice_server.doctor import database, hosted, machine, remote
 from voice_server.doctor.check import Check, failed, limited, skipped
 from voice_server.errors import ConfigurationError
 from voice_server.provider_settings import ProviderSettings
@@ -42,6 +42,7 @@ async def examine() -> tuple[Check, ...]:
             limited("weights", asyncio.to_thread(machine.weights_check, Weights())),
             limited("provider keys", _keys(providers)),
             limited("vault", _vault(providers, opened)),
+            limited("hosted agents", _hosted(providers, opened)),
             limited("twilio numbers", _numbers(settings, opened)),
             limited("public URL", _public_url(settings)),
             limited("firebase", _firebase(settings)),
@@ -94,6 +95,21 @@ async def _vault(providers: ProviderSettings | None, opened: database.Opened) ->
     if providers is None:
         return (skipped("vault", _FIRST),)
     return await database.vault_check(providers, opened.pool)
+
+
+async def _hosted(
+    providers: ProviderSettings | None, opened: database.Opened
+) -> tuple[Check, ...]:
+    name = "hosted agents"
+    if providers is None:
+        return (skipped(name, _FIRST),)
+    if opened.pool is None:
+        return (skipped(name, "the database cannot tell which they are"),)
+    try:
+        rows = await hosted.hosted_rows(opened.pool)
+    except (db.StoreError, asyncpg.PostgresError):
+        return (failed(name, "ai_agents cannot be read", "run `voice-server db migrate`"),)
+    return await hosted.hosted_checks(providers, rows)
 
 
 async def _numbers(settings: Settings | None, opened: database.Opened) -> tuple[Check, ...]:

@@ -46,6 +46,7 @@ class LabAgent(msgspec.Struct, frozen=True):
     tools: tuple[str, ...] = (BOOK_ORDER, LOOK_UP_ORDER, CANCEL_ORDER, TAKE_MESSAGE, END_CALL)
     turn_s: float = 0.5  # of silence, after which the caller has finished
     think_s: float = 0.2
+    ping_s: float = 2.0
     alignment: bool = True
 
 

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from voice_server.testing.lab.elevenlabs import ElevenLabsLab
     from voice_server.testing.lab.elevenlabs_agents import AgentHouse, LabAgent
 
-_PING_S = 2.0
 _TOOL_S = 20.0
 _MOST_MOVES = 6  # of the mind in one turn
 _INTERRUPTS_MS = 200  # so much of a voice stops the agent
@@ -339,7 +338,7 @@ class TalkSession:
 
     async def _ping(self) -> None:
         for number in itertools.count(1):
-            await asyncio.sleep(_PING_S)
+            await asyncio.sleep(self._agent.ping_s)
             await self._tell("ping", "ping_event", event_id=number, ping_ms=20)
 
     async def _tell(self, kind: str, body: str, **fields: Any) -> None:
