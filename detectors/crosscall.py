@@ -96,7 +96,7 @@ class CrossCall:
         flagged = sum(each.flagged for each in known)
         if flagged:
             found.append(_signal("flagged_number", flagged))
-        script = self._script(caller, sketch(text))
+        script = self._script(caller, sketch(text)) if self._buckets else None
         if script is not None:
             found.append(script)
         return tuple(sorted(found, key=lambda signal: -signal.weight))
