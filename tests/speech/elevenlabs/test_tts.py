@@ -7,7 +7,7 @@ import pytest
 
 from tests.speech.conftest import FACTS
 from tests.speech.elevenlabs.conftest import Turn, given, mouth, now
-from voice_server.errors import ServiceRejected, ServiceUnavailable
+from voice_server.errors import KeyRefused, ServiceRejected, ServiceUnavailable
 from voice_server.speech.elevenlabs import VoiceConfig, VoiceSettings
 from voice_server.testing.lab import elevenlabs_audio as sound
 from voice_server.testing.lab.elevenlabs import Quirks
@@ -274,7 +274,7 @@ def test_a_socket_that_cannot_be_had_is_not_waited_for_again_at_once(virtual):
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
-        (Fault.UNAUTHORIZED, ServiceRejected),
+        (Fault.UNAUTHORIZED, KeyRefused),
         (Fault.QUOTA, ServiceRejected),
         (Fault.RATE_LIMITED, ServiceUnavailable),
         (Fault.SERVER_ERROR, ServiceUnavailable),
