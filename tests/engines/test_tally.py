@@ -5,16 +5,21 @@ from __future__ import annotations
 from contextlib import aclosing
 from functools import partial
 
+import httpx
 import pytest
 
 from tests.engines.engines import DOWN, LIMITS, REFUSED, REQUEST, Ears, Mind, Voice, collect, slowly
+from tests.engines.test_selection import local
 from tests.runtime.fakes import FACTS
 from voice_server.engines.ears import EarsChain, EarsLink
 from voice_server.engines.health import Health
+from voice_server.engines.hosted import HostedAgents, HostedPlan
+from voice_server.engines.plan import LocalOnly
 from voice_server.engines.race import Runner, race
 from voice_server.engines.tally import Tally
 from voice_server.engines.voice import VoiceChain, VoiceLink
 from voice_server.errors import KeyRefused, ServiceError, ServiceRejected, ServiceUnavailable
+from voice_server.hosted import HostedConfig
 from voice_server.telemetry import Metrics
 
 
@@ -134,3 +139,16 @@ def test_ears_that_go_on_for_others_are_a_fallback(virtual, board: Board) -> Non
 
     virtual(listen())
     assert (board("_fallbacks_total", 0), board("_fallbacks_total", 1)) == (0, 1)
+
+
+async def test_a_hosted_agent_counts_as_an_engine_of_elevenlabs() -> None:
+    metrics = Metrics()
+    async with httpx.AsyncClient() as http:
+        agents = HostedAgents("http://127.0.0.1:9", lambda: http, metrics.engines)
+        plan = await agents.plan(
+            FACTS, HostedConfig("agent"), None, voice_id="voice", ordinary=LocalOnly(local())
+        )
+    assert isinstance(plan, HostedPlan)
+    plan.health.failed(0.0, DOWN)
+    labels = {"provider": "elevenlabs", "engine": "hosted_agent", "kind": "unavailable"}
+    assert metrics.registry.get_sample_value("voice_server_engine_failures_total", labels) == 1

@@ -13,6 +13,7 @@ from voice_server.engines.accounts import Account, KeyUses
 from voice_server.engines.ears import EarsChain, EarsLink
 from voice_server.engines.health import Health
 from voice_server.engines.plan import Plan, Spend
+from voice_server.engines.tally import Tally
 from voice_server.hosted import (
     Door,
     HostedConfig,
@@ -24,9 +25,12 @@ from voice_server.hosted import (
 )
 from voice_server.limits import Limits
 from voice_server.ports import CallFacts
+from voice_server.provider_settings import Provider
 from voice_server.runtime.agents import policy_for
 from voice_server.runtime.services import Services
 from voice_server.speech.elevenlabs import Access
+from voice_server.telemetry import EngineMetrics
+from voice_server.vault.choice import Engine
 
 # first_byte: the socket, its greeting, and the audio of a text, each. total: an answer, so
 # that another model can still give one before the call takes the model for lost.
@@ -64,9 +68,12 @@ class HostedPlan(msgspec.Struct, frozen=True):
 class HostedAgents:
     """The hosted agents that calls have gone to, and how they have been doing."""
 
-    def __init__(self, base_url: str, http: Callable[[], httpx.AsyncClient]) -> None:
+    def __init__(
+        self, base_url: str, http: Callable[[], httpx.AsyncClient], metrics: EngineMetrics
+    ) -> None:
         self._base_url = base_url
         self._http = http
+        self._tally = Tally(metrics, Provider.ELEVENLABS.value, Engine.HOSTED_AGENT.value)
         self._health: OrderedDict[tuple[Account | None, str], Health] = OrderedDict()
 
     async def plan(
@@ -99,10 +106,12 @@ class HostedAgents:
 
     def _health_of(self, account: Account | None, agent_id: str) -> Health:
         place = (account, agent_id)
-        health = self._health.pop(place, None) or Health(f"hosted agent {agent_id}")
+        health = self._health.pop(place, None)
+        if health is None:
+            health = Health(f"hosted agent {agent_id}", tally=self._tally)
         self._health[place] = health
         while len(self._health) > _AGENTS_KEPT:
-            self._health.popitem(last=False)
+            self._health.popitem(last=False)[1].forget()
         return health
 
 

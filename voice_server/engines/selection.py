@@ -194,7 +194,7 @@ class Engines:
         self._phrases = PhraseBook(local.text_to_speech)
         self._sockets = VoiceSockets()
         self._hosted = HostedAgents(
-            settings.url_of(Provider.ELEVENLABS), lambda: self._sockets.http
+            settings.url_of(Provider.ELEVENLABS), lambda: self._sockets.http, metrics
         )
         self._local_health = {
             engine: Health(f"local {engine.value}", tally=Tally(metrics, "local", engine.value))
