@@ -12,6 +12,7 @@ from tests.runtime.fakes import FACTS
 from voice_server.call import events as e
 from voice_server.call.history import AgentSaid, CallerPressed, CallerSaid, ToolUsed
 from voice_server.ports import ReplyRequest
+from voice_server.testing.lab.elevenlabs import Delays
 from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
 from voice_server.testing.lab.mind import Said, Wanted
 
@@ -197,6 +198,26 @@ def test_words_left_over_from_a_turn_that_was_cut_off_are_not_said_later(virtual
             quiet = asyncio.ensure_future(one.hush(2))
             reply = await one.reply(CallerSaid("please come"), CallerSaid("tomorrow"), turn=2)
             assert reply == answered("At ten.", 2)
+            await quiet
+
+    virtual(scene())
+
+
+@pytest.mark.parametrize(
+    ("heard", "rest"),
+    [("", "We can fix that tomorrow. "), ("We can fix", " that tomorrow. ")],
+)
+def test_an_answer_that_nobody_meant_to_interrupt_is_said_to_its_end(virtual, heard, rest):
+    async def scene() -> None:
+        async with talk(agent("We can fix that tomorrow."), delays=Delays(speed=0.5)) as one:
+            await one.say("my tap leaks")
+            quiet = asyncio.ensure_future(one.hush(2))
+            pieces = one.mind.reply(ReplyRequest(1, (LEAK,), FACTS))
+            assert await anext(pieces) == e.ReplyText(1, "We can fix that tomorrow. ")
+            await pieces.aclose()
+            said = (AgentSaid(heard, True, ""),) if heard else ()
+            assert await one.reply(LEAK, *said, turn=2) == [e.ReplyText(2, rest), e.ReplyEnded(2)]
+            assert await one.reply(LEAK, *said, turn=3) == [e.ReplyEnded(3)]
             await quiet
 
     virtual(scene())

@@ -185,3 +185,21 @@ def test_a_lost_conversation_costs_our_own_words_nothing(virtual):
 async def _forever(text: str):
     yield text
     await asyncio.sleep(3600)
+
+
+def test_a_conversation_lost_in_mid_answer_is_heard_as_far_as_it_has_come(virtual):
+    async def scene() -> None:
+        async with talk(agent(ANSWER), delays=Delays(speed=2.0)) as one:
+            await one.say("my tap leaks")
+            quiet = asyncio.ensure_future(one.hush(4))
+            asyncio.get_running_loop().call_later(1.0, next(iter(one.house.talking)).drop)
+            reply = await one.reply(CallerSaid("my tap leaks"))
+            assert reply == [e.ReplyText(1, f"{ANSWER} "), e.ReplyEnded(1)]
+            sounds = await one.sounds(1, reply[0].text)
+            theirs = sound.said(b"".join(each.mulaw for each in sounds if len(each.mulaw) > 100))
+            assert ANSWER.startswith(theirs.strip())
+            assert theirs.strip()
+            assert one.ordinary_voice.given
+            await quiet
+
+    virtual(scene())

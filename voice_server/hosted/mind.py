@@ -10,7 +10,7 @@ import msgspec
 
 from voice_server.call import END_CALL
 from voice_server.call.events import Consumed, ReplyEnded, ReplyText, ToolRequested, TurnId
-from voice_server.call.history import CallerPressed, CallerSaid, History, ToolUsed
+from voice_server.call.history import AgentSaid, CallerPressed, CallerSaid, History, ToolUsed
 from voice_server.errors import ServiceError
 from voice_server.hosted import wire
 from voice_server.hosted.conversation import HostedConversation, Move
@@ -38,6 +38,9 @@ class HostedMind:
         self._seen = 0  # entries of the history
         self._owed = False  # the agent has not answered what it was last told
         self._tools: set[str] = set()  # whose results the agent waits for
+        self._planned = ""  # all that the agent wanted to say in the turn asked about last
+        self._turn = 0
+        self._broken_off = False  # by the call, before the agent was done
         self._partings = 0
 
     async def reply(self, request: ReplyRequest) -> AsyncGenerator[Piece, None]:
@@ -60,21 +63,41 @@ class HostedMind:
                 yield answer
 
     async def _hosted(self, request: ReplyRequest) -> AsyncGenerator[Piece, None]:
-        conversation, whole = self._conversation, False
+        conversation, broken_off = self._conversation, True
         try:
             self._tell(request.history)
             move = conversation.take()
             if move is None and self._owed:
                 move = await conversation.next_move(conversation.limits.total_s)
+            elif move is None and (rest := self._rest(request.history)):
+                yield ReplyText(request.turn, rest)
+            self._begin(request.turn)
             while move is not None:
                 self._owed = False
                 yield self._piece(request.turn, move)
                 move = await self._after(move)
-            whole = True
+            broken_off = False
             yield ReplyEnded(request.turn)
+        except ServiceError:
+            broken_off = False  # what has come of its audio is good
+            raise
         finally:
-            if not whole:
+            if broken_off:
+                self._broken_off = True
                 conversation.drop(request.turn)
+
+    def _begin(self, turn: TurnId) -> None:
+        self._broken_off = False
+        if turn != self._turn:
+            self._turn, self._planned = turn, ""
+
+    def _rest(self, history: History) -> str:
+        """What was not heard of an answer that nobody meant to interrupt: a cough, a door."""
+        said = history[-1] if history else None
+        heard = said.text if isinstance(said, AgentSaid) and said.interrupted else ""
+        if not self._broken_off or not self._planned.startswith(heard):
+            return ""
+        return self._planned[len(heard) :]
 
     async def _after(self, move: Move) -> Move | None:
         """What belongs to the same breath; the result of a tool comes with the next question."""
@@ -107,6 +130,7 @@ class HostedMind:
         match move:
             case Response():
                 self._conversation.responses.bind(turn, move)
+                self._planned += move.planned
                 return ReplyText(turn, move.planned)
             case wire.ToolWanted(key=key, name=name, arguments=arguments):
                 self._tools.add(key)
