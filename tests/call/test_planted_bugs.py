@@ -35,6 +35,33 @@ PLANTS = [
     ),
     (
         Plant(
+            "words in the making are shown with every partial transcript",
+            "risk",
+            "if now - self._previewed_at < PREVIEW_MS:",
+            "if now < 0:",
+        ),
+        {Rule.PREVIEWS},
+    ),
+    (
+        Plant(
+            "words that may be taken back end a call",
+            "risk",
+            "(tail is None or _VOTES[step] == 1)",
+            "True",
+        ),
+        {Rule.TAKEN_BACK},
+    ),
+    (
+        Plant(
+            "a view of words that were committed meanwhile still counts",
+            "risk",
+            "tail.number < self._count or ",
+            "",
+        ),
+        {Rule.LATE_IS_NOTHING},
+    ),
+    (
+        Plant(
             "speech is cut in the middle of a word",
             "playout",
             "while cut > 0 and not text[cut].isspace():",

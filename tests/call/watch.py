@@ -23,7 +23,7 @@ class Rule(StrEnum):
     ONE_END = "one HangUp, the last command of all, and no deadline after it"
     CURRENT_TURN = "Think, Say and FinishSaying name the turn in progress, new ones in order"
     ABANDON_ONCE = "Abandon names the turn in progress, and that turn is over"
-    LATE_IS_NOTHING = "what a turn that is over still yields changes nothing"
+    LATE_IS_NOTHING = "what comes too late to matter changes nothing"
     PLAY_WHILE_SPEAKING = "Play is the audio just made, behind it a mark, while speaking"
     STOP_ON_ABANDON = "abandoning a turn throws away its sound"
     HEARD_TRUTH = "the agent said what the carrier played, cut at a word, and nothing else"
@@ -189,6 +189,8 @@ class Watch:
         return commands
 
     def _is_late(self, event: e.Event) -> bool:
+        if isinstance(event, e.RiskAssessed):
+            return not self._counts(event.assessment, event.tail)
         if isinstance(event, e.MarkPlayed):
             return all(span.mark != event.name for span in self.spans)
         if isinstance(event, e.InterjectionReady):
@@ -224,7 +226,7 @@ class Watch:
                 self.transcribed = max(self.transcribed, min(utterance, self.commits))
                 words = [x.text for x in commands if isinstance(x, c.Record)]
                 held(Rule.CALLER_LINE, words == [text.strip()] * bool(text.strip()), words)
-            case e.RiskAssessed(assessment=view, tail=tail) if self._counts(view, tail):
+            case e.RiskAssessed(assessment=view, tail=tail) if not self._is_late(event):
                 self.assessed_through, self.band = view.through, view.severity
                 lasting = any(isinstance(x, c.Say | c.HangUp) for x in commands)
                 held(Rule.TAKEN_BACK, tail is None or not lasting, commands)

@@ -325,8 +325,11 @@ class World:
         bands = tuple(Severity)[: 5 if n > 225 else 4]
         for more in range(2):
             assessment = view(bands[(n + more) % len(bands)], n % 7, detectors=n // 4 % 4)
+            self._feed(e.RiskAssessed(assessment))
+        if n % 3 == 0:
+            through = max(0, self.watch.assessed_through)
             tail = Segment(self.watch.segments - n % 2, "caller", "and", 0, 0)
-            self._feed(e.RiskAssessed(assessment, tail if n % 5 == more else None))
+            self._feed(e.RiskAssessed(view(tuple(Severity)[n % 5], through, detectors=3), tail))
 
     def _rarely(self, n: int) -> None:
         if n < 45:
