@@ -41,6 +41,11 @@ def test_names_with_braces_are_only_names():
         ("end_of_turn_ms", 900.7, "end_of_turn_ms", 900),
         ("silence_ms", -5, "silence_ms", 2_000),
         ("barge_in_ms", 300, "barge_in_ms", 300),
+        ("filler_ms", 100, "filler_ms", 500),
+        ("filler_ms", 4_000, "filler_ms", 4_000),
+        ("fillers", ["Hm.", "Well."], "fillers", ("Hm.", "Well.")),
+        ("fillers", [], "fillers", ()),
+        ("tool_fillers", ["I look it up."], "tool_fillers", ("I look it up.",)),
         ("auto_end_on_silence", False, "end_on_silence", False),
         ("scam_detection_enabled", False, "detect_scams", False),
         ("interruptible", False, "interruptible", False),
@@ -72,6 +77,11 @@ def test_a_known_key_sets_its_rule_within_bounds(key, value, field, expected):
         ("auto_end_on_silence", "yes"),
         ("greeting", 5),
         ("greeting", None),
+        ("fillers", "Hm."),
+        ("fillers", ["Hm.", 5]),
+        ("fillers", ["Hm.", "  "]),
+        ("fillers", ["Hm."] * 9),
+        ("tool_fillers", ["x" * 121]),
         ("scam_warn_at", "terrible"),
         ("scam_end_at", ["high"]),
         ("scam_end_at", 4),
@@ -99,7 +109,15 @@ JSON = st.recursive(
     max_leaves=3,
 )
 KEYS = st.sampled_from(
-    ["max_call_duration", "silence_ms", "interruptible", "greeting", "scam_warn_at", "scam_end_at"]
+    [
+        "max_call_duration",
+        "silence_ms",
+        "interruptible",
+        "greeting",
+        "fillers",
+        "scam_warn_at",
+        "scam_end_at",
+    ]
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -20,6 +20,7 @@ _NUMBERS = {  # behaviour key -> (policy field, least, most)
     "end_of_turn_ms": ("end_of_turn_ms", 200, 5_000),
     "silence_ms": ("silence_ms", 2_000, 120_000),
     "barge_in_ms": ("barge_in_ms", 60, 2_000),
+    "filler_ms": ("filler_ms", 500, 10_000),
 }
 _FLAGS = {
     "auto_end_on_silence": "end_on_silence",
@@ -34,6 +35,9 @@ _PHRASES = {
     "scam_hand_over": "scam_hand_over",
     "failure_closing": "failure_closing",
 }
+_PHRASE_LISTS = ("fillers", "tool_fillers")
+_MOST_PHRASES = 8  # each is said ahead of need, and paid for
+_LONGEST_PHRASE = 120  # a caller who waits for an answer does not want a speech
 _BANDS = {
     "scam_warn_at": "warn_at",
     "scam_verify_at": "verify_at",
@@ -69,12 +73,27 @@ def policy_for(
     for key, field in _FLAGS.items():
         if isinstance(config.get(key), bool):
             chosen[field] = config[key]
-    for key, field in _PHRASES.items():
-        if isinstance(config.get(key), str):
-            chosen[field] = config[key]
+    chosen |= _words(config)
     for key, field in _BANDS.items():
         if config.get(key) in tuple(Severity):
             chosen[field] = Severity(config[key])
         elif key in config and config[key] is None:
             chosen[field] = None
     return Policy(**chosen)
+
+
+def _words(config: dict[str, Any]) -> dict[str, Any]:
+    """What the tenant has put in their own words."""
+    single = {field: config.get(key) for key, field in _PHRASES.items()}
+    lists = {key: config.get(key) for key in _PHRASE_LISTS}
+    return {field: words for field, words in single.items() if isinstance(words, str)} | {
+        key: tuple(phrases) for key, phrases in lists.items() if _are_phrases(phrases)
+    }
+
+
+def _are_phrases(value: object) -> TypeGuard[list[str]]:
+    return (
+        isinstance(value, list)
+        and len(value) <= _MOST_PHRASES
+        and all(isinstance(one, str) and 0 < len(one.strip()) <= _LONGEST_PHRASE for one in value)
+    )
