@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from voice_server.call import commands as c
@@ -206,6 +208,25 @@ def test_a_dropped_turn_whose_sound_is_over_was_heard():
     agent = said()
     agent.mark("m1")
     assert agent.drop() == "one two three four"
+
+
+@pytest.mark.parametrize(
+    ("undo", "heard"),
+    [
+        (lambda agent: None, ""),
+        (AgentSide.hushed, "one two"),
+        (AgentSide.restart_clock, "one two"),
+    ],
+    ids=["plays", "was thrown away", "was of another stream"],
+)
+def test_words_wait_for_an_interjection_that(undo: Callable[[AgentSide], None], heard: str):
+    agent = AgentSide(Dialogue())
+    agent.interjected(bytes(8 * 1_000))
+    undo(agent)
+    agent.begin(0)
+    agent.speech(bytes(8 * 1_000), "one two three four")
+    agent.media_ms = 500
+    assert agent.drop() == heard
 
 
 def test_the_next_turn_forgets_what_was_cut_off():

@@ -69,3 +69,44 @@ def test_the_caller_may_take_the_word_when_nobody_has_it():
     talk = listening()
     assert talk.interrupt(100)
     assert talk.take_out() == []
+
+
+def interjecting() -> Conversation:
+    """An interjection of a second plays while the model thinks."""
+    talk = listening()
+    talk.dialogue.caller_said("My tap leaks.")
+    talk.think(1_000)
+    talk.mind_silence(1_000)
+    talk.interject(2_000)
+    talk.interjected(talk.policy.fillers[0], bytes(8_000), 2_000)
+    talk.take_out()
+    return talk
+
+
+def test_dropping_a_turn_that_made_no_sound_lets_an_interjection_play_on():
+    talk = interjecting()
+    assert talk.agent.turn is not None
+    talk.drop(talk.agent.turn, 2_500)
+    assert only(c.StopPlaying, talk.take_out()) == []
+    assert talk.deadlines.armed(Deadline.ASIDE)
+
+
+def test_an_interruption_silences_an_interjection_and_tells_what_was_heard():
+    talk = interjecting()
+    assert talk.interrupt(2_500)
+    out = talk.take_out()
+    assert only(c.StopPlaying, out) == [c.StopPlaying()]
+    assert only(c.Record, out) == [c.Record("agent", "One", "", 2_000, 2_500)]
+    assert not talk.deadlines.armed(Deadline.ASIDE)
+
+
+def test_silence_is_minded_only_while_a_sound_is_owed():
+    talk = listening()
+    talk.mind_silence(0)
+    assert not talk.deadlines.armed(Deadline.FILLER)
+    talk.say("Are you still there?", 8_000)
+    talk.mind_silence(8_000)
+    assert talk.deadlines.armed(Deadline.FILLER)
+    talk.end(SILENCE, 9_000)
+    talk.mind_silence(9_000)
+    assert talk.deadlines.next is None

@@ -291,3 +291,20 @@ def test_whatever_news_come_a_transfer_ends_once_and_never_hangs(news):
     assert len(ends(scene.all)) == 1
     assert scene.call.phase is Phase.ENDED
     assert len(only(c.Transfer, scene.all)) <= 3
+
+
+def test_an_interjection_is_over_when_the_caller_is_let_go():
+    scene = thinking(POLICY)
+    [asked] = only(c.Interject, scene.all)[-1:]
+    scene.do(e.InterjectionReady(asked.text, bytes(8_000)))
+    turn = scene.turn
+    scene.wait(500)
+    out = scene.do(
+        e.ToolRequested(turn, "r1", "transfer_call", "{}"),
+        e.ReplyEnded(turn),
+        e.SpeechEnded(turn),
+    )
+    assert scene.call.phase is Phase.TRANSFERRING
+    assert len(only(c.StopPlaying, out)) == 1
+    assert asked.text.startswith(only(c.Record, out)[0].text)
+    assert only(c.Interject, scene.wait(20_000)) == []

@@ -65,6 +65,26 @@ def test_a_journal_replays_to_the_same_commands(tmp_path, virtual, media):
     assert told.events > 300
 
 
+@pytest.mark.parametrize("media", [True, False])
+def test_an_interjection_replays_too(tmp_path, virtual, media):
+    path = tmp_path / "call.journal"
+
+    async def scene() -> None:
+        log = JournalWriter(path, Header(FACTS, POLICY, media))
+        mind = FakeMind([3, "We can fix that."])
+        stage = Stage(POLICY, log=log, ears=FakeEars("My tap leaks."), mind=mind)
+        stage.start()
+        await stage.hush(1_000)
+        await stage.speak()
+        await stage.hush(6_000)
+        await stage.hang_up()
+
+    virtual(scene())
+    told = replay(path)
+    assert told.difference is None
+    assert POLICY.fillers[0] in told.said("agent")
+
+
 def test_replaying_twice_tells_the_same(tmp_path, virtual):
     path = recorded(tmp_path, virtual)
     assert replay(path) == replay(path)
