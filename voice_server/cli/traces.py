@@ -117,11 +117,10 @@ def document(traces: Sequence[Trace]) -> str:
     model = traces[0].model_version if traces else ""
     return (
         "# Recordings\n\n"
-        f"Model `{model}`. Each recording goes through the local recogniser, cut and shown to the "
-        "detector as in a\nlive call; beside it its exact transcript. A verdict is the second of "
-        "the first alarm (HIGH or above)\nand the highest risk; the recogniser's own time, a few "
-        "tenths of a second, comes on top. Made by\n"
-        "`voice-server detect --compare --markdown FILE RECORDING...`\n\n"
+        f"Model `{model}`, made by `voice-server detect --markdown FILE RECORDING...`.\n\n"
+        "Each recording goes through the local recogniser, cut and shown to the detector as in a\n"
+        "live call; beside it stands its exact transcript. A verdict is the second of the first\n"
+        "alarm (HIGH or above) and the highest risk; the recogniser's own time is not counted.\n\n"
         f"{table}\n\n{totals}\n"
     )
 
