@@ -16,7 +16,7 @@ from voice_server.call.history import AgentSaid, CallerSaid, Entry, ToolUsed
 from voice_server.llm.tools import END_CALL
 from voice_server.testing.lab import elevenlabs_audio as sound
 from voice_server.testing.lab.elevenlabs_voice import spell_out
-from voice_server.testing.lab.faults import Fault
+from voice_server.testing.lab.faults import Fault, Injection
 from voice_server.testing.lab.host import cut
 from voice_server.testing.lab.inbox import Inbox, open_inbox
 from voice_server.testing.lab.mind import Asked, Rebuilt, Wanted
@@ -128,8 +128,8 @@ class TalkSession:
     async def _converse(self, inbox: Inbox[_Message]) -> None:
         while True:
             message = await inbox.get()
-            if self._dying:
-                continue
+            if self._dying or not self._stalled.is_set():
+                continue  # read on, so that the peer is seen to go
             if (chunk := message.get("user_audio_chunk")) is not None:
                 try:
                     await self._hear(base64.b64decode(chunk, validate=True))
@@ -164,6 +164,8 @@ class TalkSession:
         before, self.heard_bytes = self.heard_bytes, self.heard_bytes + len(audio)
         if before < self._fault.after_bytes <= self.heard_bytes:
             await self._strike()
+            if not self._stalled.is_set():
+                return
         ms, voiced = len(audio) // 8, sound.voiced(audio)
         self._hearing += audio
         if voiced:
@@ -354,6 +356,10 @@ class TalkSession:
         await self._socket.send_json({"type": "client_error", "error_event": error})
         self._dying = True
         await self._socket.close(code, "")
+
+    def meet(self, fate: Injection) -> None:
+        """From here on this conversation has that fate: it strikes with the next audio."""
+        self._fault = msgspec.structs.replace(fate, after_bytes=self.heard_bytes + 1)
 
     async def _strike(self) -> None:
         """The fault of this connection happens."""
