@@ -97,9 +97,7 @@ async def _vault(providers: ProviderSettings | None, opened: database.Opened) ->
     return await database.vault_check(providers, opened.pool)
 
 
-async def _hosted(
-    providers: ProviderSettings | None, opened: database.Opened
-) -> tuple[Check, ...]:
+async def _hosted(providers: ProviderSettings | None, opened: database.Opened) -> tuple[Check, ...]:
     name = "hosted agents"
     if providers is None:
         return (skipped(name, _FIRST),)
