@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from db.rows import AgentRow, CallRow, LineSaid, SessionBegun, SessionEnded, StatusChanged
+from db.rows import (
+    AgentRow,
+    CallRow,
+    CostBooked,
+    LineSaid,
+    SessionBegun,
+    SessionEnded,
+    StatusChanged,
+)
 from tests.runtime.fakes import (
     AGENT,
     LOUD,
@@ -34,7 +42,15 @@ from voice_server.runtime.journal import Journal
 from voice_server.runtime.replay import replay
 from voice_server.runtime.services import Services
 from voice_server.telemetry import Metrics
-from voice_server.twilio.desk import CarrierStatus, Dial, HangUp, Ringing, StatusChange
+from voice_server.twilio.desk import (
+    CarrierStatus,
+    Dial,
+    Dialled,
+    HangUp,
+    Reconnect,
+    Ringing,
+    StatusChange,
+)
 
 HUMAN = "+12025550199"
 FINAL = [status for status in CarrierStatus if status.is_final]
@@ -427,14 +443,15 @@ def test_calls_in_company_do_not_disturb_each_other(virtual, tmp_path):
 # After the stream
 
 
-async def handed_over(house: Reception, sid: str) -> Driver:
+async def handed_over(house: Reception, sid: str = "CA1") -> Driver:
+    """The caller has asked for a human and is with the carrier."""
     driver = await house.talking(sid)
     for loudness in (40, 0, 0, 0, 0, 0):
         for _ in range(25):
             await asyncio.sleep(0.02)
             driver.feed(e.AudioHeard(LOUD if loudness else QUIET, loudness, 0))
     await asyncio.sleep(5)
-    assert driver.ended.is_set()
+    assert driver.released.is_set()
     return driver
 
 
@@ -442,47 +459,92 @@ def transferring() -> dict[str, object]:
     return {
         "ears": FakeEars("A human, please."),
         "mind": FakeMind(["One moment.", ("r1", "transfer_call", "{}")]),
+        "human_number": HUMAN,
     }
 
 
-@pytest.mark.parametrize(("human", "after"), [(HUMAN, Dial(HUMAN)), ("", HangUp())])
-def test_a_call_handed_over_is_dialled_to_the_human(virtual, tmp_path, human, after):
+def booked(house: Reception) -> list[tuple[str, int]]:
+    costs = house.of(CostBooked)
+    return [(row.item, row.quantity) for row in costs if row.item.startswith("twilio.")]
+
+
+def test_a_human_who_answers_has_the_call_and_its_later_minutes_are_booked_once(virtual, tmp_path):
     async def scene() -> None:
-        house = Reception(tmp_path, human_number=human, **transferring())
-        await handed_over(house, "CA1")
-        assert house.desk.after_stream("CA1") == after
+        house = Reception(tmp_path, **transferring())
+        driver = await handed_over(house)
+        call_id = driver.facts.call_id
+        for _ in range(2):
+            assert house.desk.after_stream("CA1") == Dial(HUMAN, call_id)
+        house.desk.human_moved(call_id, StatusChange("CA-h", CarrierStatus.IN_PROGRESS, -1))
         await house.finished()
-        assert house.desk.after_stream("CA1") == after
         assert house.endings == [("completed", "handed_over", "transfer")]
-        for answered in (True, False):
-            assert house.desk.after_dial("CA1", answered=answered) == HangUp()
+        assert sorted(booked(house)) == [
+            ("twilio.media_stream.minutes", 1),
+            ("twilio.voice_inbound.minutes", 1),
+        ]
+        for _ in range(2):
+            talked = Dialled(answered=True, human_id="CA-h", duration_s=200)
+            assert house.desk.after_dial("CA1", talked) == HangUp()
+            ended = StatusChange("CA-h", CarrierStatus.COMPLETED, 200)
+            house.desk.human_moved(call_id, ended)
+            house.desk.status_changed(StatusChange("CA1", CarrierStatus.COMPLETED, 250))
+        different = {row.sequence: (row.item, row.quantity) for row in house.of(CostBooked)}
+        total = Counter[str]()
+        for item, quantity in different.values():
+            total[item] += quantity
+        assert total["twilio.voice_inbound.minutes"] == 5  # the caller's 250 s
+        assert total["twilio.voice_transfer.minutes"] == 4  # the human's 200 s
 
     virtual(scene())
 
 
-def test_the_carrier_may_ask_while_the_call_still_winds_down(virtual, tmp_path):
+def test_a_caller_nobody_took_comes_back_once_to_the_same_call(virtual, tmp_path):
     async def scene() -> None:
-        house = Reception(tmp_path, human_number=HUMAN, **transferring())
-        driver = await house.talking()
+        house = Reception(tmp_path, **transferring())
+        driver = await handed_over(house)
+        call_id = driver.facts.call_id
+        with pytest.raises(Refused):
+            house.desk.connect("another call", FakeLine())
+        house.desk.after_stream("CA1")
+        assert house.desk.after_dial("CA1", Dialled(answered=False)) == Reconnect(call_id)
+        line = FakeLine()
+        assert house.connect(call_id, line) is driver
+        assert not driver.released.is_set()
+        with pytest.raises(Refused):  # never two streams, never two agents
+            house.desk.connect(call_id, FakeLine())
+        await asyncio.sleep(2)
+        assert driver.call.policy.transfer_missed in [said for _, said in house.voice.said]
+        driver.feed(GONE)
+        await house.finished()
+        assert house.endings == [("completed", "abandoned", "caller_hung_up")]
+        assert len(house.of(SessionBegun)) == 1
+
+    virtual(scene())
+
+
+def test_without_a_human_nobody_is_handed_over_not_even_a_scammer(virtual, tmp_path):
+    async def scene() -> None:
+        house = Reception(tmp_path, **transferring() | {"human_number": ""})
+        policy = (await house.talking()).call.policy
+        assert (policy.transfer_wait_ms, policy.hand_over_at) == (0, None)
         assert house.desk.after_stream("CA1") == HangUp()
+        house.lines[0].hang_up()
+        await house.finished()
+
+    virtual(scene())
+
+
+def test_a_call_that_wants_nobody_is_hung_up_on_after_its_stream(virtual, tmp_path):
+    async def scene() -> None:
+        house = Reception(tmp_path, **transferring())
+        driver = await house.talking()
+        assert house.desk.after_stream("CA1") == house.desk.after_stream("CA-other") == HangUp()
         driver.feed(GONE)
         assert house.desk.after_stream("CA1") == HangUp()
         await house.finished()
-
-    virtual(scene())
-
-
-def test_outcomes_are_remembered_for_a_bounded_number_of_calls(virtual, tmp_path):
-    async def scene() -> None:
-        house = Reception(tmp_path, human_number=HUMAN, **transferring())
-        await handed_over(house, "CA-first")
-        await house.finished()
-        for number in range(10_000):
-            if number == 9_999:
-                assert house.desk.after_stream("CA-first") == Dial(HUMAN)
-            await house.admit(f"CA{number}")
-            house.report(f"CA{number}", CarrierStatus.CANCELED)
-        assert house.desk.after_stream("CA-first") == HangUp()
+        for answered in (True, False):
+            assert house.desk.after_dial("CA1", Dialled(answered)) == HangUp()
+        assert house.desk.whisper(driver.facts.call_id) == house.desk.accept("CA1") == ""
 
     virtual(scene())
 

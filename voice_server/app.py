@@ -27,6 +27,8 @@ from voice_server.desk import FrontDesk
 from voice_server.engines.phrases import PhraseBook, Phrases
 from voice_server.engines.plan import EngineChooser, LocalOnly
 from voice_server.guardian import SmsGuardian
+from voice_server.handovers import Handovers
+from voice_server.late_costs import LateCosts
 from voice_server.llm.receptionist import Receptionist
 from voice_server.mirror.database import RealtimeDatabase
 from voice_server.mirror.fan import MirrorFan
@@ -51,6 +53,7 @@ from voice_server.telemetry import Metrics
 from voice_server.twilio.line import LEAD_S
 from voice_server.twilio.rest import TwilioRest
 from voice_server.twilio.routes import routes
+from voice_server.twilio.transfer import Transfers
 
 log = logging.getLogger(__name__)
 
@@ -136,13 +139,15 @@ async def open_server(
         )
         directory = patience.wrap(db.PostgresAgentDirectory(pool))
         outbound = _outbound(settings, pool, directory, twilio, outbox, patience)
+        costs = LateCosts(outbox.put, tariff)
         desk = FrontDesk(
             settings,
             directory,
             services,
             outbox.put,
             metrics,
-            tariff=tariff,
+            costs=costs,
+            handovers=_handovers(settings, costs, twilio, stack),
             outbound=outbound,
             engines=await _providers(settings, services, twilio, pool, metrics, patience, stack),
         )
@@ -259,6 +264,17 @@ async def _providers(
     stack.push_async_callback(engines.close)
     await engines.prepare()
     return engines
+
+
+def _handovers(
+    settings: Settings, costs: LateCosts, twilio: TwilioRest | None, stack: AsyncExitStack
+) -> Handovers:
+    """Who puts callers through; humans can be asked first only with an account and a URL."""
+    transfers = None
+    if twilio is not None and settings.public_url:
+        transfers = Transfers(twilio, settings.public_url)
+        stack.push_async_callback(transfers.close)
+    return Handovers(settings.human_number, costs, transfers)
 
 
 def _outbound(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import secrets
 import time
@@ -16,16 +15,17 @@ from db.errors import StoreError
 from db.rows import (
     AnswerDetected,
     CallRow,
-    CostBooked,
     SessionBegun,
     SessionEnded,
     StatusChanged,
 )
-from voice_server.call import Call, Disposition, EndReason, Outcome, Policy, Rate
+from voice_server.call import Call, Disposition, EndReason, Outcome, Phase, Policy
 from voice_server.call import events as e
 from voice_server.call.meter import started_minutes
 from voice_server.engines.plan import EngineChooser, LocalOnly, Plan
 from voice_server.errors import Refused
+from voice_server.handovers import Handovers
+from voice_server.late_costs import LateCosts
 from voice_server.outbound.office import OutboundOffice
 from voice_server.ports import AgentDirectory, CallFacts, CallId, PhoneLine
 from voice_server.runtime.agents import behaviour, policy_for
@@ -39,7 +39,7 @@ from voice_server.telemetry import Metrics
 from voice_server.twilio.desk import (
     SESSION_STATUS,
     AfterStream,
-    Dial,
+    Dialled,
     HangUp,
     MachineVerdict,
     Recorded,
@@ -49,7 +49,7 @@ from voice_server.twilio.desk import (
 
 log = logging.getLogger(__name__)
 
-_OUTCOMES_KEPT = 10_000  # of ended calls, for the carrier's question what comes next
+_CALLS_KEPT = 10_000  # for what the carrier says of calls that are over
 _CONNECT_GRACE_S = 15.0  # beyond the life of its token, for a stream that never comes
 _DETECTION_ITEM = "twilio.amd.calls"
 _RECORDING_ITEM = "twilio.recording.minutes"
@@ -70,7 +70,8 @@ class FrontDesk:
         rows: Callable[[CallRow], None],
         metrics: Metrics,
         *,
-        tariff: Tariff | None = None,
+        costs: LateCosts | None = None,
+        handovers: Handovers | None = None,
         outbound: OutboundOffice | None = None,
         engines: EngineChooser | None = None,
         wall_clock: Callable[[], float] = time.time,
@@ -81,14 +82,14 @@ class FrontDesk:
         self._plans: dict[CallId, Plan] = {}  # of the admitted
         self._rows = rows
         self._metrics = metrics
-        self._tariff = tariff or Tariff()
+        self._costs = costs or LateCosts(rows, Tariff(), wall_clock)
+        self._handovers = handovers or Handovers(settings.human_number, self._costs)
         self._outbound = outbound
         self._wall_clock = wall_clock
         self._admitted: dict[CallId, tuple[CallFacts, asyncio.TimerHandle]] = {}
         self._live: dict[CallId, Driver] = {}
         self._runs: set[asyncio.Task[None]] = set()
         self._by_carrier: OrderedDict[str, CallId] = OrderedDict()
-        self._outcomes: OrderedDict[CallId, Outcome] = OrderedDict()
         self._draining = False
 
     @property
@@ -124,7 +125,7 @@ class FrontDesk:
         self._admitted[facts.call_id] = (facts, timer)
         self._plans[facts.call_id] = plan
         self._by_carrier[facts.carrier_call_id] = facts.call_id
-        while len(self._by_carrier) > _OUTCOMES_KEPT:
+        while len(self._by_carrier) > _CALLS_KEPT:
             self._by_carrier.popitem(last=False)
         self._rows(
             SessionBegun(
@@ -181,14 +182,20 @@ class FrontDesk:
             raise Refused("all lines are busy; the call may be tried again", status=503)
 
     def connect(self, call_id: CallId, line: PhoneLine) -> Driver:
-        """The media stream of an admitted call is open; raises `Refused`."""
+        """The media stream of an admitted call is open, or of one that comes back from a transfer.
+
+        Raises `Refused`.
+        """
+        back = self._live.get(call_id)
+        if back is not None and back.call.phase is Phase.TRANSFERRING:
+            back.attach(line)
+            return back
         admitted = self._admitted.pop(call_id, None)
         if admitted is None:
             raise Refused("this call is not waiting for a media stream", status=409)
         facts, timer = admitted
         timer.cancel()
-        minutes = (f"twilio.voice_{facts.direction}.minutes", "twilio.media_stream.minutes")
-        policy = policy_for(facts.agent, self._rates(), carrier_items=minutes)
+        policy = self._policy(facts)
         journal = self._journal(facts, policy)
         epoch_ms = int(self._wall_clock() * 1000)
         books = Bookkeeper(facts, self._rows, epoch_ms)
@@ -203,6 +210,15 @@ class FrontDesk:
         self._runs.add(task)
         task.add_done_callback(self._runs.discard)
         return driver
+
+    def _policy(self, facts: CallFacts) -> Policy:
+        policy = policy_for(
+            facts.agent,
+            self._costs.rates(),
+            carrier_items=(f"twilio.voice_{facts.direction}.minutes",),
+            stream_items=("twilio.media_stream.minutes",),
+        )
+        return self._handovers.policy(facts.agent, policy)
 
     def _journal(self, facts: CallFacts, policy: Policy) -> JournalWriter | None:
         if not self._settings.journal:
@@ -227,15 +243,11 @@ class FrontDesk:
             del self._live[call_id]
             outcome = driver.call.outcome
             if outcome is not None:
-                self._remember(call_id, outcome)
+                if outcome.disposition is Disposition.HANDED_OVER:
+                    self._handovers.gone_on(driver)
                 self._metrics.calls_ended.labels(outcome.disposition.value).inc()
                 ended = {"call": call_id, "outcome": outcome.disposition.value}
                 log.info("call ended", extra=ended | {"reason": outcome.reason.value})
-
-    def _remember(self, call_id: CallId, outcome: Outcome) -> None:
-        self._outcomes[call_id] = outcome
-        while len(self._outcomes) > _OUTCOMES_KEPT:
-            self._outcomes.popitem(last=False)
 
     def _never_came(self, facts: CallFacts) -> None:
         """An admitted call got no media stream: it failed, or the caller gave up."""
@@ -245,7 +257,6 @@ class FrontDesk:
 
     def _ended_unheard(self, facts: CallFacts, status: str, outcome: Outcome) -> None:
         self._plans.pop(facts.call_id, None)
-        self._remember(facts.call_id, outcome)
         self._metrics.calls_ended.labels(outcome.disposition.value).inc()
         self._rows(
             SessionEnded(
@@ -285,6 +296,8 @@ class FrontDesk:
             status = "cancelled" if raw == "canceled" else "failed"
             outcome = Outcome(Disposition.ABANDONED, EndReason.CARRIER_ENDED)
             self._ended_unheard(facts, status, outcome)
+        else:
+            self._handovers.over(call_id, change)
 
     def machine_detected(self, verdict: MachineVerdict) -> None:
         """Keep who answered, and leave a machine alone when the agent is told to."""
@@ -293,7 +306,7 @@ class FrontDesk:
         if not call_id:
             return
         self._rows(AnswerDetected(call_id, verdict.answered_by, verdict.took_ms, at))
-        self._spend(call_id, e.Consumed(_DETECTION_ITEM, 1), verdict.carrier_call_id)
+        self._costs.book(call_id, _DETECTION_ITEM, 1, verdict.carrier_call_id)
         driver = self._live.get(call_id)
         if driver is None or self._outbound is None or not verdict.is_machine:
             return
@@ -307,41 +320,36 @@ class FrontDesk:
             return
         if recorded.status == "completed":
             minutes = started_minutes(recorded.duration_s * 1000)
-            self._spend(call_id, e.Consumed(_RECORDING_ITEM, minutes), recorded.recording_id)
+            self._costs.book(call_id, _RECORDING_ITEM, minutes, recorded.recording_id)
         if self._outbound is not None:
             self._outbound.recorded(call_id, recorded)
 
-    def _rates(self) -> tuple[Rate, ...]:
-        return self._tariff.at(datetime.fromtimestamp(self._wall_clock(), UTC))
-
-    def _spend(self, call_id: CallId, consumed: e.Consumed, key: str) -> None:
-        """Book what the carrier bills beside its minutes; `key` makes booking it twice harmless."""
-        rate = next((rate for rate in self._rates() if rate.item == consumed.item), None)
-        cost = 0 if rate is None else -(-consumed.quantity * rate.micro_usd // rate.per)
-        # The call numbers its own bookings from 1; these stand beside them.
-        digest = hashlib.sha256(f"{consumed.item}/{key}".encode()).digest()
-        sequence = (int.from_bytes(digest[:8], "big") >> 2) + (1 << 61)
-        at = int(self._wall_clock() * 1000)
-        self._rows(CostBooked(call_id, sequence, consumed.item, consumed.quantity, cost, at))
-
     def after_stream(self, carrier_call_id: str) -> AfterStream:
-        """What comes after the media stream: the transfer that the call asked for, or nothing."""
-        outcome = self._outcome(carrier_call_id)
-        human = self._settings.human_number
-        if outcome is not None and outcome.disposition is Disposition.HANDED_OVER and human:
-            return Dial(human)
+        """What comes after the media stream: the transfer that the call asks for, or nothing."""
+        driver = self._driver_of(carrier_call_id)
+        if driver is not None and driver.call.phase is Phase.TRANSFERRING:
+            return self._handovers.begin(driver)
         return HangUp()
 
-    def after_dial(self, carrier_call_id: str, *, answered: bool) -> AfterStream:  # noqa: ARG002
-        """What comes after the transfer: nothing, whether it was answered or not."""
-        return HangUp()
+    def after_dial(self, carrier_call_id: str, dialled: Dialled) -> AfterStream:
+        """What comes after the transfer: the agent again, for a caller whom nobody took."""
+        call_id = self._by_carrier.get(carrier_call_id, "")
+        return self._handovers.ended(self._live.get(call_id), call_id, dialled)
 
-    def _outcome(self, carrier_call_id: str) -> Outcome | None:
-        call_id = self._by_carrier.get(carrier_call_id)
-        if call_id is None:
-            return None
-        driver = self._live.get(call_id)
-        return driver.call.outcome if driver is not None else self._outcomes.get(call_id)
+    def whisper(self, call_id: CallId) -> str:
+        """What a human who was rung for a call is told; "" when it is too late."""
+        return self._handovers.whisper(call_id)
+
+    def accept(self, call_id: CallId) -> str:
+        """The human takes the call: the conference where the caller is, "" when it is too late."""
+        return self._handovers.accept(self._live.get(call_id), call_id)
+
+    def human_moved(self, call_id: CallId, change: StatusChange) -> None:
+        """The leg of a human who was rung for a call moved on."""
+        self._handovers.human_moved(self._live.get(call_id), call_id, change)
+
+    def _driver_of(self, carrier_call_id: str) -> Driver | None:
+        return self._live.get(self._by_carrier.get(carrier_call_id, ""))
 
     def stop_admitting(self) -> None:
         """Refuse new calls from here on; readiness turns false."""

@@ -51,7 +51,12 @@ def test_the_sdk_s_own_output_is_understood():
         ("<Dial>+15550001</Dial>", twiml.Dial(("+15550001",), "", "POST")),
         (
             "<Dial action='done' method='GET'><Number>+1</Number><Conference>c</Conference></Dial>",
-            twiml.Dial(("+1", "c"), "https://h.example/twilio/done", "GET"),
+            twiml.Dial(
+                ("+1", "c"),
+                "https://h.example/twilio/done",
+                "GET",
+                twiml.Conference("c", starts=True, ends=False),
+            ),
         ),
     ],
 )

@@ -9,6 +9,7 @@ from voice_server.errors import Refused
 from voice_server.ports import PhoneLine
 from voice_server.twilio.desk import (
     AfterStream,
+    Dialled,
     HangUp,
     MachineVerdict,
     Recorded,
@@ -68,7 +69,9 @@ class FakeDesk:
         self.recordings: list[Recorded] = []
         self.calls: dict[str, FakeCall] = {}
         self.admitted: dict[str, str] = {}
-        self.dialled: list[tuple[str, bool]] = []
+        self.dialled: list[tuple[str, Dialled]] = []
+        self.humans: list[tuple[str, StatusChange]] = []
+        self.whispers: dict[str, str] = {}
         self.next_step: AfterStream = HangUp()
         self.refusal: Exception | None = None
         self.open_door = asyncio.Event()
@@ -112,9 +115,18 @@ class FakeDesk:
             raise Refused("unknown call", status=404)
         return self.next_step
 
-    def after_dial(self, carrier_call_id: str, *, answered: bool) -> AfterStream:
-        self.dialled.append((carrier_call_id, answered))
+    def after_dial(self, carrier_call_id: str, dialled: Dialled) -> AfterStream:
+        self.dialled.append((carrier_call_id, dialled))
         return self.next_step
+
+    def whisper(self, call_id: str) -> str:
+        return self.whispers.get(call_id, "")
+
+    def accept(self, call_id: str) -> str:
+        return f"room-{call_id}" if self.whispers.pop(call_id, "") else ""
+
+    def human_moved(self, call_id: str, change: StatusChange) -> None:
+        self.humans.append((call_id, change))
 
     async def has(self, call_id: str) -> FakeCall:
         """Wait until the call's stream is connected."""

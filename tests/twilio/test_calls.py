@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import msgspec
 import pytest
 
 from voice_server.call.events import Consumed
@@ -87,46 +88,75 @@ async def test_a_call_goes_on_elsewhere():
         assert any(error.startswith("11200") for error in report.errors)
 
 
-async def test_a_blind_transfer_dials_the_human():
-    async with carrier() as (lab, rest):
-        call = await live(lab, rest)
-        assert await Transfers(rest).blind(call.sid, HUMAN, after_url="https://h/after")
-        await until(lambda: "Dial" in lab.calls[0].phone._tape.verbs)
-        await rest.hang_up(call.sid)
-        await lab.settle()
-        report = lab.calls[0].report
-        assert report is not None
-        assert report.dialled == (HUMAN,)
+ORDER = WarmOrder("call-1", "", HUMAN, OURS, "A caller with a leak.")
 
 
-async def test_a_warm_transfer_rings_the_human_before_the_caller_moves():
-    async with carrier() as (lab, rest):
-        call = await live(lab, rest)
-        transfers = Transfers(rest)
-        order = WarmOrder("call-1", call.sid, HUMAN, OURS, "A caller with a leak.", "https://h/s")
-        human = await transfers.ring_human(order)
-        await until(lambda: "Dial" in lab.calls[1].phone._tape.verbs)
-        assert lab.calls[1].phone._tape.said == ["A caller with a leak."]
-        assert lab.calls[0].phone._tape.verbs == ["Pause"]
-
-        assert await transfers.join(order)
-        await until(lambda: "Dial" in lab.calls[0].phone._tape.verbs)
-        assert lab.calls[0].phone._tape.dialled == lab.calls[1].phone._tape.dialled
-        assert await transfers.cancel(human.sid)
-        await rest.hang_up(call.sid)
-        await lab.settle()
+@asynccontextmanager
+async def warm(lab, rest, **options: Any) -> AsyncIterator[tuple[Transfers, WarmOrder]]:
+    """A caller who is connected, and whoever puts them through."""
+    call = await live(lab, rest)
+    transfers = Transfers(rest, "https://nowhere.invalid", **options)
+    try:
+        yield transfers, msgspec.structs.replace(ORDER, carrier_call_id=call.sid)
+    finally:
+        await transfers.close()
 
 
-async def test_a_human_who_does_not_answer_costs_the_caller_nothing():
-    async with carrier() as (lab, rest):
-        call = await live(lab, rest)
-        lab._callees = lambda _form: Callee(pickup=Pickup(status="no-answer", after_s=0.01))
-        order = WarmOrder("call-1", call.sid, HUMAN, OURS, "Hello.", "")
-        human = await Transfers(rest).ring_human(order)
-        await until(lambda: lab.calls[1].status == "no-answer")
-        assert lab.calls[0].status == "in-progress"
-        assert not await Transfers(rest).cancel(human.sid)
-        await rest.hang_up(call.sid)
+def sent_back(lab) -> bool:
+    return any("/twilio/back?call=call-1" in url for url in lab.calls[0].webhooks)
+
+
+async def test_a_human_who_accepts_in_time_keeps_the_caller():
+    async with carrier() as (lab, rest), warm(lab, rest) as (transfers, order):
+        room = transfers.begin(order)
+        await until(lambda: len(lab.calls) == 2)
+        assert transfers.begin(order) == room  # asked twice, rung once
+        assert transfers.whisper("call-1") == ORDER.whisper
+        assert transfers.accept("call-1") == room
+        await until(lambda: not transfers.whisper("call-1"))
+        assert transfers.accept("call-1") == ""
+        assert len(lab.calls) == 2
+        assert not sent_back(lab)
+
+
+async def test_a_human_who_never_decides_is_left_and_the_caller_comes_back():
+    async with carrier() as (lab, rest), warm(lab, rest, decide_s=0.3) as (transfers, order):
+        transfers.begin(order)
+        await until(lambda: sent_back(lab))
+        await until(lambda: lab.calls[1].status in ("completed", "canceled", "failed"))
+        assert transfers.accept("call-1") == ""
+        assert transfers.whisper("call-1") == ""
+
+
+async def test_late_news_of_the_first_human_do_not_end_the_second_attempt():
+    async with carrier() as (lab, rest), warm(lab, rest, decide_s=0.3) as (transfers, order):
+        transfers.begin(order)
+        await until(lambda: sent_back(lab))
+        await until(lambda: not transfers.whisper("call-1"))
+        transfers.begin(order)
+        await until(lambda: len(lab.calls) == 3)
+        transfers.hung_up("call-1", lab.calls[1].sid)
+        await asyncio.sleep(0.05)
+        assert transfers.accept("call-1")
+
+
+async def test_a_carrier_that_stumbles_is_asked_again_for_the_caller_on_hold():
+    async with carrier() as (lab, rest), warm(lab, rest, decide_s=0.2) as (transfers, order):
+        transfers.begin(order)
+        await until(lambda: len(lab.calls) == 2)
+        lab.faults = FaultPlan({1: Fault.SERVER_ERROR})
+        await until(lambda: sent_back(lab))
+        assert lab.faults.seen >= 2
+
+
+async def test_a_server_that_stops_leaves_nobody_on_hold():
+    async with carrier() as (lab, rest), warm(lab, rest) as (transfers, order):
+        transfers.begin(order)
+        await until(lambda: len(lab.calls) == 2)
+        await transfers.close()
+        await until(lambda: lab.calls[0].phone._tape.said != [])
+        assert lab.calls[0].phone._tape.said[0].startswith("We are sorry")
+        await until(lambda: lab.calls[1].status in ("completed", "canceled"))
 
 
 async def test_a_recording_has_a_track_for_each_side():

@@ -23,7 +23,16 @@ from tests.twilio.carrier import (
 )
 from tests.twilio.desk import OUR_NUMBER, FakeDesk
 from voice_server.errors import Refused, ServiceUnavailable
-from voice_server.twilio.desk import CarrierStatus, Dial, HangUp, Reconnect, Ringing, StatusChange
+from voice_server.twilio.desk import (
+    CarrierStatus,
+    Dial,
+    Dialled,
+    HangUp,
+    Hold,
+    Reconnect,
+    Ringing,
+    StatusChange,
+)
 from voice_server.twilio.inbox import MAX_BODY
 from voice_server.twilio.webhook import Admissions, parse_ringing
 
@@ -235,7 +244,7 @@ AFTER = call_fields(CallStatus="in-progress")
 async def test_after_the_stream_the_desk_says_how_to_go_on(edge):
     await edge.ring()
     assert verbs(await edge.post("/twilio/after", AFTER)) == ["Hangup"]
-    edge.desk.next_step = Dial("+14155550777")
+    edge.desk.next_step = Dial("+14155550777", "call-1")
     response = await edge.post("/twilio/after", AFTER)
     dial = ET.fromstring(response.text).find("Dial")
     assert dial.attrib["action"] == PUBLIC_URL + "/twilio/after"
@@ -252,7 +261,7 @@ async def test_a_call_that_goes_on_gets_a_new_stream_with_a_fresh_token(edge):
 
 async def test_asking_twice_gets_the_same_answer(edge):
     await edge.ring()
-    edge.desk.next_step = Dial("+14155550777")
+    edge.desk.next_step = Dial("+14155550777", "call-1")
     answers = [(await edge.post("/twilio/after", AFTER)).text for _ in range(2)]
     assert answers[0] == answers[1]
 
@@ -285,7 +294,7 @@ async def test_after_a_handover_the_caller_is_not_left_in_silence(edge, said, an
     await edge.ring()
     response = await edge.post("/twilio/after", {**AFTER, "DialCallStatus": said})
     assert verbs(response) == answer
-    assert edge.desk.dialled == [(CALL_SID, answered)]
+    assert edge.desk.dialled == [(CALL_SID, Dialled(answered))]
 
 
 async def test_an_unanswered_handover_may_bring_the_agent_back(edge):
@@ -294,6 +303,63 @@ async def test_an_unanswered_handover_may_bring_the_agent_back(edge):
     response = await edge.post("/twilio/after", {**AFTER, "DialCallStatus": "busy"})
     assert verbs(response) == ["Connect"]
     edge.desk.next_step = HangUp()
+
+
+async def test_a_caller_fetched_back_from_hold_has_been_answered_by_nobody(edge):
+    first = await edge.ring()
+    edge.desk.next_step = Reconnect(first["call"])
+    assert verbs(await edge.post("/twilio/back?call=call-1", AFTER)) == ["Connect"]
+    assert edge.desk.dialled == [(CALL_SID, Dialled(answered=False))]
+
+
+async def test_the_desk_hears_who_was_dialled_and_for_how_long(edge):
+    await edge.ring()
+    leg = {"DialCallStatus": "completed", "DialCallSid": "CAhuman", "DialCallDuration": "61"}
+    await edge.post("/twilio/after", {**AFTER, **leg})
+    assert edge.desk.dialled == [(CALL_SID, Dialled(True, "CAhuman", 61))]
+
+
+async def test_a_caller_on_hold_waits_in_a_conference(edge):
+    await edge.ring()
+    edge.desk.next_step = Hold("transfer-call-1")
+    dial = ET.fromstring((await edge.post("/twilio/after", AFTER)).text).find("Dial")
+    assert dial.findtext("Conference") == "transfer-call-1"
+
+
+HUMAN_LEG = call_fields(CallSid="CAhuman", CallStatus="in-progress")
+
+
+async def test_a_human_hears_the_whisper_and_is_let_in_by_the_right_key_once(edge):
+    edge.desk.whispers["call-1"] = "A leak."
+    asked = ET.fromstring((await edge.post("/twilio/human?call=call-1", HUMAN_LEG)).text)
+    gather = asked.find("Gather")
+    assert gather.attrib["action"] == PUBLIC_URL + "/twilio/human?call=call-1"
+    assert gather.findtext("Say").startswith("A leak.")
+    for key, answer in (("2", ["Say", "Hangup"]), ("1", ["Dial"]), ("1", ["Say", "Hangup"])):
+        response = await edge.post("/twilio/human?call=call-1", {**HUMAN_LEG, "Digits": key})
+        assert verbs(response) == answer
+
+
+async def test_a_human_who_comes_too_late_is_told_so(edge):
+    response = await edge.post("/twilio/human?call=call-1", HUMAN_LEG)
+    assert verbs(response) == ["Say", "Hangup"]
+
+
+async def test_the_legs_of_humans_are_no_calls_of_ours(edge):
+    for status, sequence in (("in-progress", "1"), ("in-progress", "1"), ("completed", "2")):
+        fields = call_fields(CallSid="CAhuman", CallStatus=status, SequenceNumber=sequence)
+        await edge.post("/twilio/human-status?call=call-1", fields)
+    assert [(call, change.status.value) for call, change in edge.desk.humans] == [
+        ("call-1", "in-progress"),
+        ("call-1", "completed"),
+    ]
+    assert edge.desk.changes == []
+
+
+async def test_a_call_that_was_over_when_its_stream_closed_is_reported_as_such(edge):
+    await edge.ring()
+    await edge.post("/twilio/after", call_fields(CallStatus="completed"))
+    assert [change.status.value for change in edge.desk.changes] == ["completed"]
 
 
 async def report(edge: Edge, status: str, sequence: int, **more: str) -> None:

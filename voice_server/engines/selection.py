@@ -43,6 +43,7 @@ from voice_server.speech.elevenlabs import (
     parse_voice,
 )
 from voice_server.telemetry import EngineMetrics, Metrics
+from voice_server.transfer_rules import transfer_rules
 from voice_server.vault.choice import PROVIDERS, Engine, KeyChoice, KeyChooser
 from voice_server.vault.notes import KeyNotes
 
@@ -244,7 +245,7 @@ class Engines:
             voices=self._of(facts, keys[Engine.TEXT_TO_SPEECH]),
             voice=voice,
             minds=minds,
-            tools=self._tools(keys[Engine.SEARCH]),
+            tools=self._tools(facts, keys[Engine.SEARCH]),
             searches=self._of(facts, keys[Engine.SEARCH]),
             sender=self._sender,
             user_id=agent.user_id,
@@ -290,10 +291,10 @@ class Engines:
             links.append(_ThinkingLink(account, await account.mind(), mind))
         return tuple(links)
 
-    def _tools(self, search: Sequence[KeyChoice]) -> tuple[ToolSchema, ...]:
+    def _tools(self, facts: CallFacts, search: Sequence[KeyChoice]) -> tuple[ToolSchema, ...]:
         return offered(
             ARGUMENTS,
-            can_transfer=self._can_transfer,
+            can_transfer=self._can_transfer or transfer_rules(facts.agent) is not None,
             can_text=self._sender is not None,
             can_search=bool(search),
         )

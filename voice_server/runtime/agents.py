@@ -34,6 +34,7 @@ _PHRASES = {
     "scam_challenge": "scam_challenge",
     "scam_hand_over": "scam_hand_over",
     "failure_closing": "failure_closing",
+    "transfer_missed": "transfer_missed",
 }
 _PHRASE_LISTS = ("fillers", "tool_fillers")
 _MOST_PHRASES = 8  # each is said ahead of need, and paid for
@@ -57,7 +58,11 @@ def behaviour(agent: AgentRow) -> dict[str, Any]:
 
 
 def policy_for(
-    agent: AgentRow, tariff: Iterable[Rate] = (), *, carrier_items: tuple[str, ...] = ()
+    agent: AgentRow,
+    tariff: Iterable[Rate] = (),
+    *,
+    carrier_items: tuple[str, ...] = (),
+    stream_items: tuple[str, ...] = (),
 ) -> Policy:
     """The rules of this agent's calls, from the document's `behavior_config` and our defaults."""
     config = behaviour(agent)
@@ -65,6 +70,7 @@ def policy_for(
         "greeting": _GREETING.format(name=agent.name, tenant=agent.tenant_name),
         "tariff": tuple(tariff),
         "carrier_items": carrier_items,
+        "stream_items": stream_items,
     }
     for key, (field, least, most) in _NUMBERS.items():
         value = config.get(key)

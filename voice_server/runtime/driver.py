@@ -134,6 +134,11 @@ class Driver:
             await asyncio.wait(late, timeout=_CANCEL_S)
         self._lookout.end()
 
+    @property
+    def connected_ms(self) -> int:
+        """How long the caller has been, or was, connected."""
+        return self._now - self._answered_at if self._answered_at >= 0 else 0
+
     def attach(self, line: PhoneLine) -> None:
         """Go on with another media stream: the caller comes back from a transfer."""
         self._line, self.released = line, asyncio.Event()

@@ -33,7 +33,10 @@ class StatusCallbacks(msgspec.Struct, frozen=True):
 
 
 class DialResult(msgspec.Struct, frozen=True):
-    """How a `<Dial>` goes: `completed`, `busy`, `no-answer`, `failed`, `canceled`."""
+    """How a `<Dial>` goes: `completed`, `busy`, `no-answer`, `failed`, `canceled`.
+
+    `duration_s` is also how long the host of a conference stays in it.
+    """
 
     status: str = "completed"
     duration_s: float = 1.0
@@ -46,3 +49,4 @@ class Pickup(msgspec.Struct, frozen=True):
     after_s: float = 2.0  # of ringing
     answered_by: str = "human"  # the verdict of answering-machine detection
     verdict_after_s: float = 1.5  # from the answer
+    presses: str = ""  # the key, when one is asked for

@@ -23,7 +23,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar, assert_never
-from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -31,6 +30,8 @@ from websockets.asyncio.client import ClientConnection
 
 from voice_server.testing import twiml, wav
 from voice_server.testing.caller import Caller
+from voice_server.testing.dialling import MUSIC, Rooms
+from voice_server.testing.dialling import dial as going_on
 from voice_server.testing.faults import DialResult, Faults, Pickup, StatusCallbacks
 from voice_server.testing.handshake import shake_hands
 from voice_server.testing.progress import CallProgress, Party
@@ -97,6 +98,7 @@ class Phone:
         form: Mapping[str, str] | None = None,
         status_callbacks: StatusCallbacks | None = None,
         dial: DialResult = _ANSWERED,
+        rooms: Rooms | None = None,
         faults: Faults = _NO_FAULTS,
         hang_up_at_s: float | None = None,
         max_call_s: float = 4 * 3600.0,
@@ -107,7 +109,7 @@ class Phone:
         self._pickup = pickup
         self._auth_token = auth_token
         self._caller = caller
-        self._route = _route(webhook_url, connect_to)
+        self._route = Route.to(connect_to, webhook_url)
         self._party = Party(
             call_sid=call_sid or "CA" + secrets.token_hex(16),
             account_sid=account_sid,
@@ -118,6 +120,7 @@ class Phone:
         )
         self._plan = status_callbacks
         self._dial_result = dial
+        self._rooms = rooms
         self._faults = faults
         self._hang_up_at_s = hang_up_at_s
         self._max_call_s = max_call_s
@@ -240,7 +243,9 @@ class Phone:
         self._tape.verbs.append(_name(verb))
         return await self._obey(verb)
 
-    async def _obey(self, verb: twiml.Verb) -> twiml.Document | None:
+    async def _obey(  # noqa: C901 - one flat table
+        self, verb: twiml.Verb
+    ) -> twiml.Document | None:
         if isinstance(verb, twiml.Reject) and self._answered_at is None:
             raise _Ended("busy" if verb.reason == "busy" else "no-answer", "server")
         if self._answered_at is None and not isinstance(verb, twiml.Redirect | twiml.Pause):
@@ -259,6 +264,8 @@ class Phone:
                 return await self._fetch(url, method, {})
             case twiml.Dial():
                 return await self._dial(verb)
+            case twiml.Gather():
+                return await self._gather(verb)
             case twiml.Stream():
                 return await self._connect(verb)
             case _:
@@ -272,15 +279,20 @@ class Phone:
 
     async def _dial(self, verb: twiml.Dial) -> twiml.Document | None:
         self._tape.dialled += verb.targets
-        result = self._dial_result
-        if result.status == "completed":
-            await self._interruptible(asyncio.sleep(result.duration_s))
-        if not verb.action:
-            return None
-        form = {"DialCallStatus": result.status, "DialCallSid": self._party.sid("CA", 1)}
-        if result.status == "completed":
-            form["DialCallDuration"] = str(round(result.duration_s))
-        return await self._fetch(verb.action, verb.method, form)
+        rooms = self._rooms
+        if verb.conference is not None and rooms is not None and rooms.waits(verb.conference):
+            self._tape.said.append(MUSIC)
+        going = going_on(verb, self._dial_result, self._party, self._http, rooms)
+        form = await self._interruptible(going)
+        return await self._fetch(verb.action, verb.method, form) if verb.action else None
+
+    async def _gather(self, verb: twiml.Gather) -> twiml.Document | None:
+        await self._obey(twiml.Say(verb.text))
+        key = self._pickup.presses if self._pickup is not None else ""
+        if key:
+            return await self._fetch(verb.action, verb.method, {"Digits": key})
+        await self._interruptible(asyncio.sleep(verb.timeout_s))
+        return None
 
     async def _connect(self, verb: twiml.Stream) -> twiml.Document | None:
         self.parameters = verb.parameters
@@ -381,16 +393,6 @@ class Phone:
 
     def _elapsed_s(self) -> float:
         return 0.0 if self._answered_at is None else self._loop.time() - self._answered_at
-
-
-def _route(webhook_url: str, connect_to: str | Mapping[str, str] | Route) -> Route:
-    if isinstance(connect_to, Route):
-        return connect_to
-    if not connect_to:
-        return Route()
-    if isinstance(connect_to, str):
-        return Route({urlsplit(webhook_url).netloc: connect_to})
-    return Route(dict(connect_to))
 
 
 def _name(verb: twiml.Verb) -> str:

@@ -49,6 +49,7 @@ class PhoneReport(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[str, ...] = ()  # the carrier's complaints, each with its code in front
     wire_problems: tuple[WireProblem, ...] = ()
     close_codes: tuple[int | None, ...] = ()  # of each media stream
+    stream_frames: tuple[int, ...] = ()  # sent in each media stream
     digits: str = ""
     frames_sent: int = 0
     messages_received: int = 0

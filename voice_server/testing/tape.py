@@ -26,6 +26,7 @@ class Tape:
         self._clears: list[int] = []
         self._digits = ""
         self._close_codes: list[int | None] = []
+        self._frames: list[int] = []
         self._problems: Counter[tuple[int, str]] = Counter()
         self._counts: Counter[str] = Counter()
 
@@ -39,6 +40,7 @@ class Tape:
         self._clears += (offset_ms + at // _PER_MS for at in buffer.clears)
         self._digits += stream.digits
         self._close_codes.append(stream.close_code)
+        self._frames.append(len(stream.inbound) // (20 * _PER_MS))
         self._problems += stream.peer.problems
         self._counts.update(
             frames_sent=len(stream.inbound) // (20 * _PER_MS),
@@ -75,6 +77,7 @@ class Tape:
                 for (code, reason), count in sorted(self._problems.items())
             ),
             close_codes=tuple(self._close_codes),
+            stream_frames=tuple(self._frames),
             digits=self._digits,
             agent_spurts=agent,
             caller_spurts=caller,

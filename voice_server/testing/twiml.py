@@ -57,12 +57,31 @@ class Redirect(msgspec.Struct, frozen=True):
     method: str
 
 
+class Conference(msgspec.Struct, frozen=True):
+    """A seat in a conference: whether taking it begins, and leaving it ends, the conference."""
+
+    name: str
+    starts: bool
+    ends: bool
+
+
 class Dial(msgspec.Struct, frozen=True):
     """Somebody else is called and connected; conferences count by name."""
 
     targets: tuple[str, ...]
     action: str
     method: str
+    conference: Conference | None = None
+    status_callback: str = ""  # of the other leg
+
+
+class Gather(msgspec.Struct, frozen=True):
+    """A text is read aloud, then a key is awaited."""
+
+    text: str
+    action: str
+    method: str
+    timeout_s: float
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -76,7 +95,7 @@ class Stream(msgspec.Struct, frozen=True):
     complaint: tuple[int, str] | None = None  # why it cannot be opened
 
 
-Verb: TypeAlias = Say | Play | Pause | Reject | Hangup | Redirect | Dial | Stream
+Verb: TypeAlias = Say | Play | Pause | Reject | Hangup | Redirect | Dial | Gather | Stream
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -142,6 +161,8 @@ def _verb(element: ElementTree.Element, base_url: str) -> Verb | None:
             return Redirect(urljoin(base_url, text), element.get("method", "POST"))
         case "Dial":
             return _dial(element, base_url)
+        case "Gather":
+            return _gather(element, base_url)
         case "Connect":
             return _connect(element, base_url)
     return None
@@ -154,6 +175,27 @@ def _dial(element: ElementTree.Element, base_url: str) -> Dial:
         tuple(target for target in targets if target),
         urljoin(base_url, action) if action else "",
         element.get("method", "POST"),
+        _conference(element.find("Conference")),
+        next((child.get("statusCallback", "") for child in element.findall("Number")), ""),
+    )
+
+
+def _conference(element: ElementTree.Element | None) -> Conference | None:
+    if element is None:
+        return None
+    return Conference(
+        (element.text or "").strip(),
+        starts=element.get("startConferenceOnEnter", "true") == "true",
+        ends=element.get("endConferenceOnExit", "false") == "true",
+    )
+
+
+def _gather(element: ElementTree.Element, base_url: str) -> Gather:
+    return Gather(
+        " ".join((said.text or "").strip() for said in element.findall("Say")),
+        urljoin(base_url, element.get("action", "")),
+        element.get("method", "POST"),
+        _seconds(element.get("timeout", "5")),
     )
 
 

@@ -46,6 +46,15 @@ class Route(msgspec.Struct, frozen=True):
 
     addresses: dict[str, str] = {}
 
+    @classmethod
+    def to(cls, connect_to: str | Mapping[str, str] | Route, url: str) -> Route:
+        """The route that leads the host of `url` to an address, or each host to its own."""
+        if isinstance(connect_to, Route):
+            return connect_to
+        if isinstance(connect_to, str):
+            return cls({urlsplit(url).netloc: connect_to} if connect_to else {})
+        return cls(dict(connect_to))
+
     def address(self, url: str) -> str | None:
         """`host:port` that stands for the URL's host, None when it is not routed."""
         return self.addresses.get(urlsplit(url).netloc)

@@ -15,6 +15,9 @@ STATUS_PATH: Final = "/twilio/status"
 MEDIA_PATH: Final = "/twilio/media"
 AMD_PATH: Final = "/twilio/amd"
 RECORDING_PATH: Final = "/twilio/recording"
+HUMAN_PATH: Final = "/twilio/human"  # who is rung for a caller
+HUMAN_STATUS_PATH: Final = "/twilio/human-status"
+BACK_PATH: Final = "/twilio/back"  # a caller whom nobody took
 
 CALL_FIELD: Final = "call"  # of a webhook's query: our own id of a call that we placed
 

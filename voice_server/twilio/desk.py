@@ -109,6 +109,13 @@ class Dial(msgspec.Struct, frozen=True):
     """Hand the caller over to a human."""
 
     number: str  # E.164; never logged
+    call_id: CallId
+
+
+class Hold(msgspec.Struct, frozen=True):
+    """Let the caller wait until a human comes into the conference, or they are fetched back."""
+
+    room: str
 
 
 class Reconnect(msgspec.Struct, frozen=True):
@@ -117,7 +124,15 @@ class Reconnect(msgspec.Struct, frozen=True):
     call_id: CallId
 
 
-AfterStream: TypeAlias = HangUp | Dial | Reconnect
+AfterStream: TypeAlias = HangUp | Dial | Hold | Reconnect
+
+
+class Dialled(msgspec.Struct, frozen=True):
+    """How a `Dial` or a `Hold` went. `human_id` is the carrier's id of the human's leg, if told."""
+
+    answered: bool
+    human_id: str = ""
+    duration_s: int = -1  # of that leg; -1 where Twilio did not say
 
 
 class CallLine(Protocol):
@@ -163,5 +178,14 @@ class Desk(Protocol):
     def after_stream(self, carrier_call_id: str) -> AfterStream:
         """What comes after the media stream. May be asked twice; must bound its reconnects."""
 
-    def after_dial(self, carrier_call_id: str, *, answered: bool) -> AfterStream:
-        """What comes after a `Dial`; on `HangUp` an unanswered caller hears an apology."""
+    def after_dial(self, carrier_call_id: str, dialled: Dialled) -> AfterStream:
+        """What comes after a `Dial` or `Hold`; an unanswered caller hung up on hears why."""
+
+    def whisper(self, call_id: CallId) -> str:
+        """What a human who was rung for a call is told; "" when it is too late."""
+
+    def accept(self, call_id: CallId) -> str:
+        """The human takes the call: the conference where the caller is, "" when it is too late."""
+
+    def human_moved(self, call_id: CallId, change: StatusChange) -> None:
+        """Twilio reports on the leg of a human who was rung for a call."""

@@ -12,6 +12,9 @@ from voice_server.telemetry import Metrics
 from voice_server.twilio.address import (
     AFTER_PATH,
     AMD_PATH,
+    BACK_PATH,
+    HUMAN_PATH,
+    HUMAN_STATUS_PATH,
     MEDIA_PATH,
     RECORDING_PATH,
     STATUS_PATH,
@@ -62,6 +65,9 @@ def routes(
         (STATUS_PATH, hooks.status),
         (AMD_PATH, hooks.machine),
         (RECORDING_PATH, hooks.recording),
+        (HUMAN_PATH, hooks.human),
+        (HUMAN_STATUS_PATH, hooks.human_status),
+        (BACK_PATH, hooks.back),
     )
     return [
         *(

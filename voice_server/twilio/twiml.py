@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from twilio.twiml.voice_response import Connect, Dial, VoiceResponse
+from twilio.twiml.voice_response import Connect, Dial, Gather, VoiceResponse
 
 CALL_PARAMETER: Final = "call"
 TOKEN_PARAMETER: Final = "token"
 
-_RING_S: Final = 25  # about five rings, which most mailboxes wait before they answer
+RING_S: Final = 25  # about five rings, which most mailboxes wait before they answer
+_DECIDE_S: Final = 8  # for a key, after the whisper
 
 
 def connect_stream(
@@ -25,24 +26,46 @@ def connect_stream(
     return str(response)
 
 
-def dial(number: str, *, after_url: str) -> str:
-    """Ring a human, then ask `after_url` how to go on."""
-    handover = Dial(action=after_url, method="POST", timeout=_RING_S)
-    handover.number(number)
+def dial(number: str, *, after_url: str, status_url: str) -> str:
+    """Ring a human, then ask `after_url` how to go on; `status_url` hears of the human's leg."""
+    handover = Dial(action=after_url, method="POST", timeout=RING_S)
+    handover.number(
+        number,
+        status_callback=status_url,
+        status_callback_event="answered completed",
+        status_callback_method="POST",
+    )
     response = VoiceResponse()
     response.append(handover)
     return str(response)
 
 
-def conference(room: str, *, whisper: str = "", is_host: bool = True) -> str:
-    """Enter a conference, after words that only this side hears.
+def hold(room: str, *, after_url: str) -> str:
+    """Wait in a conference, to the carrier's music, for a human to come.
 
-    The host's coming starts it and anybody's leaving ends it: it is a call between two.
+    Ask `after_url` how to go on when they have left.
     """
+    return _conference(room, is_host=False, action=after_url, method="POST")
+
+
+def join(room: str) -> str:
+    """Take the caller who waits in a conference."""
+    return _conference(room, is_host=True)
+
+
+def whisper(text: str, *, accept_url: str) -> str:
+    """Say what only the human hears; `accept_url` is told of the key they press."""
     response = VoiceResponse()
-    if whisper:
-        response.say(whisper)
-    entering = Dial()
+    asking = Gather(action=accept_url, method="POST", num_digits=1, timeout=_DECIDE_S)
+    asking.say(text)
+    response.append(asking)
+    response.hangup()
+    return str(response)
+
+
+def _conference(room: str, *, is_host: bool, **options: str) -> str:
+    """A call between two: the host's coming starts it, anybody's leaving ends it."""
+    entering = Dial(**options)
     entering.conference(
         room,
         start_conference_on_enter=is_host,
@@ -50,6 +73,7 @@ def conference(room: str, *, whisper: str = "", is_host: bool = True) -> str:
         beep="false",
         max_participants=2,
     )
+    response = VoiceResponse()
     response.append(entering)
     return str(response)
 

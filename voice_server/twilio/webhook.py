@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias, assert_never
+from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -20,6 +21,8 @@ from voice_server.twilio import twiml
 from voice_server.twilio.address import (
     AFTER_PATH,
     CALL_FIELD,
+    HUMAN_PATH,
+    HUMAN_STATUS_PATH,
     MEDIA_PATH,
     STATUS_PATH,
     Address,
@@ -29,7 +32,9 @@ from voice_server.twilio.desk import (
     CarrierStatus,
     Desk,
     Dial,
+    Dialled,
     HangUp,
+    Hold,
     MachineVerdict,
     Reconnect,
     Recorded,
@@ -46,6 +51,9 @@ _BUSY: Final = (
     "We are sorry, we cannot take your call right now. Please try again in a few minutes."
 )
 _NOBODY: Final = "We are sorry, nobody could take your call. Please try again later."
+_TOO_LATE: Final = "Thank you. The call is no longer waiting."
+_PRESS: Final = "Press 1 to take the call."
+_YES: Final = "1"
 _ANSWERED: Final = frozenset({"completed", "answered"})
 _OUR_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 _WORD: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -140,17 +148,45 @@ class Webhooks:
         if dialled is None:
             self._drop_stream(carrier_call_id)
         if _is_over(fields):
+            self._note_status(carrier_call_id, fields)
             return _xml(twiml.hang_up())
-        answered = dialled in _ANSWERED
+        if dialled is not None:
+            return self._after_dial(scope, carrier_call_id, _dialled(dialled, fields))
         try:
-            if dialled is None:
-                step = self._desk.after_stream(carrier_call_id)
-            else:
-                step = self._desk.after_dial(carrier_call_id, answered=answered)
+            step = self._desk.after_stream(carrier_call_id)
         except Refused:
             step = HangUp()
-        last_words = _NOBODY if dialled is not None and not answered else ""
+        return _xml(self._go_on(scope, carrier_call_id, step, ""))
+
+    async def back(self, scope: Scope, fields: Fields) -> Response:
+        """A caller on hold is fetched back: nobody took the call."""
+        return self._after_dial(scope, _call_sid(fields), Dialled(answered=False))
+
+    def _after_dial(self, scope: Scope, carrier_call_id: str, dialled: Dialled) -> Response:
+        try:
+            step = self._desk.after_dial(carrier_call_id, dialled)
+        except Refused:
+            step = HangUp()
+        last_words = "" if dialled.answered else _NOBODY
         return _xml(self._go_on(scope, carrier_call_id, step, last_words))
+
+    async def human(self, scope: Scope, fields: Fields) -> Response:
+        """A human who was rung for a caller has picked up, or has pressed a key."""
+        call_id, key = _call_id(fields), fields.get("Digits")
+        if key is not None:
+            room = self._desk.accept(call_id) if key == _YES else ""
+            return _xml(twiml.join(room) if room else twiml.hang_up(_TOO_LATE))
+        if not (words := self._desk.whisper(call_id)):
+            return _xml(twiml.hang_up(_TOO_LATE))
+        accept_url = self._naming(scope, HUMAN_PATH, call_id)
+        return _xml(twiml.whisper(f"{words} {_PRESS}", accept_url=accept_url))
+
+    async def human_status(self, scope: Scope, fields: Fields) -> Response:  # noqa: ARG002
+        """The leg of a human who was rung moved on."""
+        change = self._statuses.enter(_call_sid(fields), fields)
+        if not isinstance(change, Stale):
+            self._desk.human_moved(_call_id(fields), change)
+        return Response(status_code=204)
 
     async def status(self, scope: Scope, fields: Fields) -> Response:  # noqa: ARG002
         """A call or its stream moved on."""
@@ -159,13 +195,16 @@ class Webhooks:
         if event is not None:
             self._note_stream_event(event, fields.get("StreamError", ""))
         else:
-            change = self._statuses.enter(carrier_call_id, fields)
-            if isinstance(change, Stale):
-                self._metrics.status_callbacks.labels(change).inc()
-            else:
-                self._metrics.status_callbacks.labels("news").inc()
-                self._desk.status_changed(_named(change, fields))
+            self._note_status(carrier_call_id, fields)
         return Response(status_code=204)
+
+    def _note_status(self, carrier_call_id: str, fields: Fields) -> None:
+        change = self._statuses.enter(carrier_call_id, fields)
+        if isinstance(change, Stale):
+            self._metrics.status_callbacks.labels(change).inc()
+        else:
+            self._metrics.status_callbacks.labels("news").inc()
+            self._desk.status_changed(_named(change, fields))
 
     async def machine(self, scope: Scope, fields: Fields) -> Response:  # noqa: ARG002
         """Answering-machine detection has a verdict."""
@@ -204,11 +243,19 @@ class Webhooks:
         match step:
             case HangUp():
                 return twiml.hang_up(last_words)
-            case Dial(number):
-                return twiml.dial(number, after_url=self._address.http(scope, AFTER_PATH))
+            case Dial(number, call_id):
+                status_url = self._naming(scope, HUMAN_STATUS_PATH, call_id)
+                return twiml.dial(
+                    number, after_url=self._address.http(scope, AFTER_PATH), status_url=status_url
+                )
+            case Hold(room):
+                return twiml.hold(room, after_url=self._address.http(scope, AFTER_PATH))
             case Reconnect(call_id):
                 return self._connect(scope, carrier_call_id, call_id)
         assert_never(step)
+
+    def _naming(self, scope: Scope, path: str, call_id: CallId) -> str:
+        return f"{self._address.http(scope, path)}?{urlencode({CALL_FIELD: call_id})}"
 
     def _note_stream_event(self, event: str, error: str) -> None:
         name = event if event in _STREAM_EVENTS else "other"
@@ -229,6 +276,15 @@ def parse_ringing(fields: Fields) -> Ringing:
         status=fields.get("CallStatus", ""),
         account=fields.get("AccountSid", ""),
         call_id=_call_id(fields),
+    )
+
+
+def _dialled(status: str, fields: Fields) -> Dialled:
+    sid = fields.get("DialCallSid", "")
+    return Dialled(
+        answered=status in _ANSWERED,
+        human_id=sid if _CALL_SID.fullmatch(sid) else "",
+        duration_s=number(fields.get("DialCallDuration", "")),
     )
 
 

@@ -29,6 +29,7 @@ from voice_server.llm.receptionist.turn import Reply, Setting, anything_else, as
 from voice_server.llm.receptionist.understanding import Context, Heard, understand
 from voice_server.llm.receptionist.zones import zone_of
 from voice_server.ports import CallFacts, ReplyRequest
+from voice_server.transfer_rules import transfer_rules
 
 TURNS_ITEM = "local.llm.turns"
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)  # noqa: UP017 - spelled as in times.py
@@ -44,9 +45,9 @@ _EXPECTS = {
 class Receptionist:
     """Takes service orders by asking for what is missing. Satisfies port `LanguageModel`.
 
-    `can_transfer` tells whether a human's number is configured for agents that name none; without one the receptionist
-    takes messages instead of handing over. One object serves any number of calls: everything
-    a reply depends on is in its request.
+    `can_transfer` tells whether agents that name no human are handed over all the same; the
+    callers of others leave messages. One object serves any number of calls: everything a reply
+    depends on is in its request.
     """
 
     __slots__ = ("_can_transfer",)

@@ -32,6 +32,7 @@ from starlette.responses import Response
 from starlette.routing import Route as HttpRoute
 
 from voice_server.testing.caller import Caller, SilentCaller
+from voice_server.testing.dialling import Rooms
 from voice_server.testing.faults import DialResult, Pickup
 from voice_server.testing.lab import twilio_shapes as shapes
 from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
@@ -96,6 +97,7 @@ class TwilioLab:
         self.calls: list[LabCall] = []
         self.messages: list[dict[str, str]] = []
         self.recordings: dict[str, LabRecording] = {}
+        self.rooms = Rooms()
         self.numbers = {
             "PN" + f"{index:032x}": {"phone_number": number}
             for index, number in enumerate(numbers, 1)

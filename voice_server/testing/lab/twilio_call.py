@@ -12,6 +12,7 @@ import httpx
 
 from voice_server.testing import wav
 from voice_server.testing.caller import Caller
+from voice_server.testing.dialling import Rooms
 from voice_server.testing.faults import DialResult, Pickup, StatusCallbacks
 from voice_server.testing.lab.twilio_shapes import API, ApiProblem, rfc2822
 from voice_server.testing.phone import Phone
@@ -45,6 +46,7 @@ class World(Protocol):
     route: Route
     meter: Counter[str]
     price_after_s: float
+    rooms: Rooms
 
     def now(self) -> datetime: ...
 
@@ -134,6 +136,7 @@ class LabCall:
             call_sid=sid,
             status_callbacks=plan if plan.url else None,
             dial=behaviour.dial,
+            rooms=world.rooms,
             max_call_s=float(form.get("TimeLimit", 14_400)) + behaviour.pickup.after_s,
             on_request=self._requested,
             on_answer=self._picked_up,
@@ -264,7 +267,10 @@ class LabCall:
             return
         self.world.meter[OUTBOUND] += _minutes(report.duration_s)
         if report.close_codes:
-            self.world.meter[STREAMS] += _minutes(report.frames_sent * 0.02)
+            self.world.meter[STREAMS] += sum(_minutes(n * 0.02) for n in report.stream_frames)
+        dialled = self.behaviour.dial
+        if dialled.status == "completed" and any(_is_number(to) for to in report.dialled):
+            self.world.meter[OUTBOUND] += _minutes(dialled.duration_s)
         if self.answered_by is not None:  # a call that ended before the verdict is not billed
             self.world.meter[DETECTION] += 1
 
@@ -296,6 +302,11 @@ class LabCall:
             "RecordingStartTime": rfc2822(self.started_at) or "",
             "ErrorCode": "0",
         }
+
+
+def _is_number(target: str) -> bool:
+    """Another phone, not a conference."""
+    return target.startswith("+")
 
 
 def _minutes(seconds: float) -> int:

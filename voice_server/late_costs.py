@@ -1,0 +1,43 @@
+"""Costs that the carrier tells of beside the call itself, often after its end."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from db.rows import CallRow, CostBooked
+from voice_server.call import Rate
+from voice_server.ports import CallId
+from voice_server.tariff import Tariff
+
+
+class LateCosts:
+    """Books them; `rows` takes the rows of all calls."""
+
+    __slots__ = ("_clock", "_rows", "_tariff")
+
+    def __init__(
+        self,
+        rows: Callable[[CallRow], None],
+        tariff: Tariff,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._rows = rows
+        self._tariff = tariff
+        self._clock = clock
+
+    def rates(self) -> tuple[Rate, ...]:
+        """The prices in force."""
+        return self._tariff.at(datetime.fromtimestamp(self._clock(), UTC))
+
+    def book(self, call_id: CallId, item: str, quantity: int, key: str) -> None:
+        """Book `quantity` of an item; `key` names the occasion: told again it changes nothing."""
+        rate = next((rate for rate in self.rates() if rate.item == item), None)
+        cost = 0 if rate is None else -(-quantity * rate.micro_usd // rate.per)
+        # The call numbers its own bookings from 1; these stand beside them.
+        digest = hashlib.sha256(f"{item}/{key}".encode()).digest()
+        sequence = (int.from_bytes(digest[:8], "big") >> 2) + (1 << 61)
+        at = int(self._clock() * 1000)
+        self._rows(CostBooked(call_id, sequence, item, quantity, cost, at))
