@@ -97,3 +97,19 @@ def test_an_estimate_knows_what_the_provider_remembers_of_other_agents_calls(vir
             assert desk.priced == desk.simulator.meter.items
 
     virtual(story())
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.UNAUTHORIZED])
+def test_a_question_whose_refusal_nobody_waited_for_counts_as_read(virtual, provider, fault):
+    async def story() -> None:
+        async with open_desk(provider, plan=FaultPlan(otherwise=fault)) as desk:
+            task = asyncio.ensure_future(desk.ask())
+            await asyncio.sleep(0.1)
+            task.cancel()
+            await asyncio.wait({task})
+            await asyncio.sleep(0.5)
+            assert desk.estimates == 1
+            assert desk.priced == desk.simulator.meter.items
+
+    virtual(story())

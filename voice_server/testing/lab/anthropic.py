@@ -90,11 +90,14 @@ class AnthropicSimulator:
         key = self._key(request)
         if key is None:
             return _error(401, "authentication_error", "invalid bearer token")
+        text = await request.body()
         if not injection.after_bytes and injection.fault in _STATUS_ANSWERS:
             await asyncio.sleep(self.pace.first_byte_s)
-            return _error(*_STATUS_ANSWERS[injection.fault])
+            if not await request.is_disconnected():
+                return _error(*_STATUS_ANSWERS[injection.fault])
+            injection = Injection()  # who does not wait for a refusal is served
         try:
-            body = msgspec.json.decode(await request.body(), type=dict[str, Any])
+            body = msgspec.json.decode(text, type=dict[str, Any])
         except msgspec.MsgspecError:
             return _error(400, "invalid_request_error", "The request body is not valid JSON")
         model = str(body.get("model", ""))

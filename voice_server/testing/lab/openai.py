@@ -115,11 +115,14 @@ class OpenAISimulator:
         injection = self.plan.take()
         if (refused := self._refused_key(request)) is not None:
             return refused
+        text = await request.body()
         if not injection.after_bytes and injection.fault in _STATUS:
             await asyncio.sleep(self.pace.first_byte_s)
-            return _STATUS_ANSWERS[injection.fault]()
+            if not await request.is_disconnected():
+                return _STATUS_ANSWERS[injection.fault]()
+            injection = Injection()  # who does not wait for a refusal is served
         try:
-            body = msgspec.json.decode(await request.body(), type=dict[str, Any])
+            body = msgspec.json.decode(text, type=dict[str, Any])
         except msgspec.MsgspecError:
             return _error(400, "We could not parse the JSON body of your request.", None)
         model = str(body.get("model", ""))
