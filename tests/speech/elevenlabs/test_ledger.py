@@ -9,8 +9,13 @@ from contextlib import aclosing
 import pytest
 
 from tests.speech.conftest import FACTS
-from tests.speech.elevenlabs.conftest import ears, given, mouth
+from tests.speech.elevenlabs.conftest import access, ears, given, mouth
 from voice_server.errors import ServiceError
+from voice_server.speech.elevenlabs.access import open_socket
+from voice_server.speech.elevenlabs.config import parse_voice
+from voice_server.speech.elevenlabs.sockets import VoiceSocket
+from voice_server.speech.elevenlabs.voice_wire import dialect as dialect_of
+from voice_server.testing.lab.elevenlabs import open_elevenlabs
 from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
 
 FAULTS = tuple(Fault)
@@ -61,5 +66,28 @@ def test_every_character_of_chaotic_turns_is_booked_once(virtual, seed):
             for first in range(0, 12, 3):
                 await asyncio.gather(*(turn(first + n) for n in range(3)))
                 await asyncio.sleep(dice.random() * 5)
+
+    virtual(main())
+
+
+def test_text_for_a_socket_that_has_just_died_is_not_booked(virtual):
+    async def main():
+        voice = parse_voice("{}")[0]
+        dialect = dialect_of(voice)
+        async with open_elevenlabs() as lab:
+            query = dialect.query(voice)
+            connection = await open_socket(
+                access(lab), *dialect.path(voice), query=query, within_s=1.0
+            )
+            socket, booked = VoiceSocket(connection, dialect), []
+            context = socket.open("t1", voice, asyncio.Event())
+            running = asyncio.ensure_future(socket.run())
+            await asyncio.sleep(0.1)
+            connection.transport.abort()
+            context.say("Too late.", booked.append)
+            await running
+            assert context.error is not None
+            assert booked == []
+            assert lab.meter.items == {}
 
     virtual(main())

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 from pydantic import SecretStr
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.protocol import State
 
 from voice_server.speech.elevenlabs.failures import mapped
 
@@ -66,3 +67,8 @@ async def connect_to(url: str, *, headers: Mapping[str, str], within_s: float) -
             ping_timeout=_PING_S,
             max_size=_LARGEST_MESSAGE,
         )
+
+
+def is_open(socket: ClientConnection) -> bool:
+    """Whether what is sent now goes out; sending it raises `ConnectionClosed` otherwise."""
+    return socket.state is State.OPEN

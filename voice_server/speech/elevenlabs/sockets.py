@@ -19,7 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from voice_server.errors import ServiceError, ServiceUnavailable
 from voice_server.limits import Limits
 from voice_server.speech.elevenlabs import voice_wire as wire
-from voice_server.speech.elevenlabs.access import Access, open_socket, tls
+from voice_server.speech.elevenlabs.access import Access, is_open, open_socket, tls
 from voice_server.speech.elevenlabs.config import VoiceConfig
 from voice_server.speech.elevenlabs.failures import SERVICE, mapped
 
@@ -189,7 +189,7 @@ class VoiceSocket:
                     message, context, on_wire = self._outbox.popleft()
                     if context is not None and context.released:
                         continue
-                    if on_wire is not None:
+                    if on_wire is not None and is_open(self._connection):
                         on_wire()
                     await self._connection.send(message)
                 self._work.clear()

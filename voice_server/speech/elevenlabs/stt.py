@@ -15,7 +15,7 @@ from voice_server.errors import ServiceUnavailable
 from voice_server.limits import Limits
 from voice_server.ports import CallFacts
 from voice_server.speech.elevenlabs import scribe
-from voice_server.speech.elevenlabs.access import Access, open_socket
+from voice_server.speech.elevenlabs.access import Access, is_open, open_socket
 from voice_server.speech.elevenlabs.config import CommitStrategy, EarsConfig
 from voice_server.speech.elevenlabs.failures import mapped
 from voice_server.speech.elevenlabs.tape import BYTES_PER_MS, Tape
@@ -259,8 +259,9 @@ class ElevenLabsTranscriber:
                 else:
                     text = scribe.first_audio(item, previous) if previous else scribe.audio(item)
                     previous = ""
-                    self._billable += len(item)  # before the wait: it is on the wire even if
-                    await socket.send(text)  # we are cancelled while the buffer drains
+                    if is_open(socket):  # before the wait: it is on the wire even if we are
+                        self._billable += len(item)  # cancelled while the buffer drains
+                    await socket.send(text)
                     if self._billable >= _BILL_BYTES:
                         self._bill()
         except ConnectionClosed:
