@@ -38,6 +38,7 @@ from voice_server.mirror.local import LocalMirror
 from voice_server.mirror.pending import Pace
 from voice_server.orders.toolbox import OrderToolbox
 from voice_server.outbound import Dialler, OutboundOffice
+from voice_server.outbound.late_facts import LateFacts
 from voice_server.outbound.recordings import Recorder
 from voice_server.ports import CallId, LanguageModel, StateMirror
 from voice_server.provider_settings import Provider
@@ -138,8 +139,8 @@ async def open_server(
             ),
         )
         directory = patience.wrap(db.PostgresAgentDirectory(pool))
-        outbound = _outbound(settings, pool, directory, twilio, outbox, patience)
         costs = LateCosts(outbox.put, tariff)
+        outbound = _outbound(settings, pool, directory, twilio, outbox, costs, patience)
         desk = FrontDesk(
             settings,
             directory,
@@ -283,6 +284,7 @@ def _outbound(
     directory: db.PostgresAgentDirectory,
     twilio: TwilioRest | None,
     outbox: Outbox,
+    costs: LateCosts,
     patience: Patience,
 ) -> OutboundOffice:
     """Looks after calls we placed; places and looks up some only with an account and a URL."""
@@ -290,13 +292,10 @@ def _outbound(
     if twilio is None or not settings.public_url:
         return OutboundOffice(dials, directory, outbox.put)
     recordings = patience.wrap(db.PostgresRecordings(pool))
-    return OutboundOffice(
-        dials,
-        directory,
-        outbox.put,
-        Dialler(dials, twilio, settings.public_url),
-        Recorder(recordings, twilio, settings.data_dir),
-    )
+    recorder = Recorder(recordings, twilio, settings.data_dir)
+    late = LateFacts(twilio, recorder, costs, outbox.put)
+    dialler = Dialler(dials, twilio, settings.public_url, late=late.gather)
+    return OutboundOffice(dials, directory, outbox.put, dialler, recorder)
 
 
 async def _mirrors(

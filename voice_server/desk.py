@@ -26,6 +26,7 @@ from voice_server.engines.plan import EngineChooser, LocalOnly, Plan
 from voice_server.errors import Refused
 from voice_server.handovers import Handovers
 from voice_server.late_costs import LateCosts
+from voice_server.outbound.late_facts import DETECTION_ITEM, RECORDING_ITEM
 from voice_server.outbound.office import OutboundOffice
 from voice_server.ports import AgentDirectory, CallFacts, CallId, PhoneLine
 from voice_server.runtime.agents import behaviour, policy_for
@@ -51,8 +52,6 @@ log = logging.getLogger(__name__)
 
 _CALLS_KEPT = 10_000  # for what the carrier says of calls that are over
 _CONNECT_GRACE_S = 15.0  # beyond the life of its token, for a stream that never comes
-_DETECTION_ITEM = "twilio.amd.calls"
-_RECORDING_ITEM = "twilio.recording.minutes"
 _GOODBYE_S = 20.0  # closing words included
 
 
@@ -306,7 +305,7 @@ class FrontDesk:
         if not call_id:
             return
         self._rows(AnswerDetected(call_id, verdict.answered_by, verdict.took_ms, at))
-        self._costs.book(call_id, _DETECTION_ITEM, 1, verdict.carrier_call_id)
+        self._costs.book(call_id, DETECTION_ITEM, 1, verdict.carrier_call_id)
         driver = self._live.get(call_id)
         if driver is None or self._outbound is None or not verdict.is_machine:
             return
@@ -320,7 +319,7 @@ class FrontDesk:
             return
         if recorded.status == "completed":
             minutes = started_minutes(recorded.duration_s * 1000)
-            self._costs.book(call_id, _RECORDING_ITEM, minutes, recorded.recording_id)
+            self._costs.book(call_id, RECORDING_ITEM, minutes, recorded.recording_id)
         if self._outbound is not None:
             self._outbound.recorded(call_id, recorded)
 

@@ -37,6 +37,9 @@ class Shelf:
     async def missing(self, limit: int) -> tuple[RecordingRow, ...]:
         return tuple(row for row in self.rows.values() if row.status == "failed")[:limit]
 
+    async def of_call(self, call_id: str) -> tuple[RecordingRow, ...]:
+        return tuple(row for row in self.rows.values() if row.call_id == call_id)
+
 
 @asynccontextmanager
 async def archive(
@@ -114,5 +117,21 @@ def test_an_id_from_the_wire_cannot_choose_the_folder(virtual, tmp_path: Path):
             lab.recordings["..%2Fx"] = lab.recordings["RE1"]
             row = await Recorder(Shelf(), rest, tmp_path).fetch("../../call", READY)
         assert (tmp_path / row.path).resolve().is_relative_to(tmp_path / "recordings")
+
+    virtual(main())
+
+
+def test_a_recording_nobody_told_of_is_adopted_once_and_fetched_with_the_others(
+    virtual, tmp_path: Path
+):
+    async def main() -> None:
+        shelf = Shelf()
+        async with archive() as (_, rest):
+            recorder = Recorder(shelf, rest, tmp_path)
+            await recorder.adopt("call-1", READY)
+            assert shelf.history == ["failed"]
+            assert await recorder.resume() == 1
+            await recorder.adopt("call-1", READY)  # told again, it stays where it is
+        assert shelf.history == ["failed", "completed"]
 
     virtual(main())

@@ -147,6 +147,30 @@ async def test_the_called_person_talks_to_the_agent_and_everything_is_kept(
         assert (tmp_path / kept.path).stat().st_size == kept.bytes
 
 
+async def test_what_callbacks_did_not_tell_is_asked_of_the_carrier_and_booked_once(
+    postgres: str, tmp_path: Path
+):
+    async with open_office(postgres, tmp_path, answers(late_news=False)) as office:
+        call_id = await office.dial(machine_detection="Enable", record=True)
+        dial, _ = await office.over(call_id)
+        assert dial.answered_by == ""
+        assert "twilio.recording.minutes" not in await office.costs(call_id)
+        outbound = office.server.desk._outbound
+        for _ in range(2):  # a process that dies half-way does it all again
+            call = await outbound.dialler._carrier.call(dial.carrier_call_id)
+            await outbound.dialler._late(dial, call)
+        await outbound.dialler.fetch_prices(unchecked_s=0)
+        dial, _ = await office.over(call_id)
+        assert dial.answered_by == "human"
+        assert dial.price_micro_usd is not None
+        assert await office.costs(call_id) == dict(office.lab.meter)
+        recordings = db.PostgresRecordings(office.server.pool)
+        assert [row.status for row in await recordings.of_call(call_id)] == ["failed"]
+        assert await outbound._recorder.resume() >= 1
+        (kept,) = await recordings.of_call(call_id)
+        assert (kept.status, kept.channels) == ("completed", 2)
+
+
 @pytest.mark.parametrize("copies", [1, 2])
 @pytest.mark.parametrize("status", ["busy", "no-answer", "failed"])
 async def test_who_does_not_answer_ends_the_call_at_once(

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import msgspec
@@ -103,9 +103,17 @@ class Carrier(Protocol):
     async def hang_up(self, call_sid: str) -> bool: ...
 
 
+Late: TypeAlias = Callable[[DialRow, CarrierCall], Awaitable[None]]
+
+
+async def _nothing_late(_dial: DialRow, _call: CarrierCall) -> None:
+    """For a carrier whose callbacks always arrive."""
+
+
 class Dialler:
     """Places calls and finds out how they ended. `public_url` is where webhooks reach us.
 
+    `late` is told of each call once the carrier has its price: by then all callbacks are out.
     `on_step` hears how far each dial has come, after each step.
     """
 
@@ -116,12 +124,14 @@ class Dialler:
         public_url: str,
         *,
         grace_s: float = GRACE_S,
+        late: Late = _nothing_late,
         on_step: Callable[[str, DialStep], None] = lambda _call_id, _step: None,
     ) -> None:
         self._store = store
         self._carrier = carrier
         self._public_url = public_url.rstrip("/")
         self._grace_s = grace_s
+        self._late = late
         self._on_step = on_step
 
     async def dial(self, order: DialOrder) -> DialRow:
@@ -170,6 +180,7 @@ class Dialler:
         for row in rows:
             call = await self._carrier.call(row.carrier_call_id)
             if call is not None and call.price_micro_usd is not None:
+                await self._late(row, call)  # first: who dies in between comes here again
                 await self._store.price(row.call_id, call.price_micro_usd)
 
     async def watch(self, *, every_s: float = _SWEEP_S) -> None:

@@ -25,6 +25,7 @@ from voice_server.twilio.desk import (
     StatusChange,
 )
 
+_RESUME_S: Final = 300.0
 _NOTES_MOST: Final = 1_000  # beyond that the sweep finds out by itself
 
 log = logging.getLogger(__name__)
@@ -97,12 +98,12 @@ class OutboundOffice:
     async def run(self) -> None:
         """Recover what earlier processes left, then look after calls until cancelled."""
         try:
-            if self._recorder is not None:
-                self._note(self._resume(self._recorder))
-            if self.dialler is None:
+            async with asyncio.TaskGroup() as group:
+                if self._recorder is not None:
+                    group.create_task(self._fetch_missing(self._recorder))
+                if self.dialler is not None:
+                    group.create_task(self.dialler.watch())
                 await asyncio.Event().wait()
-            else:
-                await self.dialler.watch()
         finally:
             for note in tuple(self._notes):
                 note.cancel()
@@ -135,8 +136,14 @@ class OutboundOffice:
     async def _fetch(self, recorder: Recorder, call_id: CallId, recorded: Recorded) -> None:
         await recorder.fetch(call_id, recorded)
 
-    async def _resume(self, recorder: Recorder) -> None:
-        await recorder.resume()
+    async def _fetch_missing(self, recorder: Recorder) -> None:
+        """What an earlier process did not fetch, and what nobody told us of; for ever."""
+        while True:
+            try:
+                await recorder.resume()
+            except StoreError as error:
+                log.warning("recordings are not fetched", extra={"error": str(error)})
+            await asyncio.sleep(_RESUME_S)
 
 
 async def _told_of_failure(work: Coroutine[Any, Any, None]) -> None:

@@ -30,6 +30,7 @@ class RecordingStore(Protocol):
 
     async def keep(self, row: RecordingRow) -> bool: ...
     async def missing(self, limit: int) -> tuple[RecordingRow, ...]: ...
+    async def of_call(self, call_id: str) -> tuple[RecordingRow, ...]: ...
 
 
 class Download(Protocol):
@@ -54,15 +55,15 @@ class Recorder:
 
     async def fetch(self, call_id: str, recorded: Recorded) -> RecordingRow:
         """Download one recording; the row says whether that worked. Raises `StoreError`."""
-        row = RecordingRow(
-            recording_id=recorded.recording_id,
-            call_id=call_id,
-            status="absent" if recorded.status == "absent" else "failed",
-            channels=recorded.channels,
-            duration_ms=recorded.duration_s * 1000,
-        )
+        row = _row(call_id, recorded)
         await self._store.keep(row)
         return row if row.status == "absent" else await self._bring(row)
+
+    async def adopt(self, call_id: str, recorded: Recorded) -> None:
+        """Note a recording nobody told of, for `resume` to fetch. Raises `StoreError`."""
+        known = {row.recording_id for row in await self._store.of_call(call_id)}
+        if recorded.recording_id not in known:
+            await self._store.keep(_row(call_id, recorded))
 
     async def resume(self) -> int:
         """Fetch what an earlier process did not; returns how many came. Raises `StoreError`."""
@@ -114,3 +115,14 @@ class Recorder:
             bytes=size,
             sha256=digest.hexdigest(),
         )
+
+
+def _row(call_id: str, recorded: Recorded) -> RecordingRow:
+    """A recording that is not here yet."""
+    return RecordingRow(
+        recording_id=recorded.recording_id,
+        call_id=call_id,
+        status="absent" if recorded.status == "absent" else "failed",
+        channels=recorded.channels,
+        duration_ms=recorded.duration_s * 1000,
+    )

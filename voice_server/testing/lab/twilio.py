@@ -61,6 +61,7 @@ class Callee:
         copies: int = 1,
         reversed: bool = False,
         dial: DialResult = DialResult(),  # noqa: B008 - frozen
+        late_news: bool = True,
     ) -> None:
         self.pickup = pickup
         self.caller = caller or SilentCaller(5_000)
@@ -68,6 +69,7 @@ class Callee:
         self.copies = copies
         self.reversed = reversed  # all callbacks after the end, the last one first
         self.dial = dial
+        self.late_news = late_news  # False: verdicts and recordings never reach anybody
 
 
 class TwilioLab:

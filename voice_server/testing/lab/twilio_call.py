@@ -36,6 +36,7 @@ class Behaviour(Protocol):
     copies: int
     reversed: bool
     dial: DialResult
+    late_news: bool
 
 
 class World(Protocol):
@@ -255,6 +256,9 @@ class LabCall:
 
     async def tell(self, url: str, form: Mapping[str, str]) -> None:
         """Send a callback; a server that is down misses it."""
+        if not self.behaviour.late_news:
+            self.world.note("missed", self.sid)
+            return
         self._requested(url)
         async with WebhookClient(self.world.auth_token, self.world.route) as http:
             try:
