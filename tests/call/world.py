@@ -70,7 +70,7 @@ TOOLS = ("book_order", "cancel_order", "end_call", "transfer_call")
 SPEECH_MS_PER_CHARACTER = 55
 STEPS_BEFORE_THE_START = 6  # at most
 STEPS_AFTER_THE_END = 4
-ANSWER_LIMIT_MS = 6_000  # transcript wait, patience for numbers and a little
+ANSWER_LIMIT_MS = 7_500  # transcript wait, patience for numbers and a little
 
 
 class World:
