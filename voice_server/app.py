@@ -36,6 +36,7 @@ from voice_server.mirror.finals import Finals
 from voice_server.mirror.firebase import FirebaseMirror
 from voice_server.mirror.local import LocalMirror
 from voice_server.mirror.pending import Pace
+from voice_server.mirror.tokens import WebTokens
 from voice_server.orders.toolbox import OrderToolbox
 from voice_server.outbound import Dialler, OutboundOffice
 from voice_server.outbound.late_facts import LateFacts
@@ -164,7 +165,7 @@ async def open_server(
             database_url=url,
             metrics=metrics,
         )
-        server.app.router.routes += _health(server)
+        server.app.router.routes += [*_health(server), *_web(settings)]
         await loading
         await _warm(engines, directory)
         try:
@@ -317,6 +318,16 @@ async def _mirrors(
     firebase = FirebaseMirror(database, finals, tenant_of, pace, metrics=metrics.mirror)
     stack.push_async_callback(firebase.close)
     return MirrorFan(local, firebase)
+
+
+def _web(settings: Settings) -> list[Route]:
+    """What tenants' web clients may ask, where they can be told from others."""
+    key, secret = settings.firebase_credentials, settings.jwt_secret
+    if key is None or secret is None or not settings.firebase_database_url:
+        return []
+    from voice_server.mirror.web import token_route
+
+    return [token_route(WebTokens(key), secret, settings.firebase_database_url)]
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -86,6 +86,11 @@ class Settings(Storage, ProviderSettings):
     firebase_writes_per_s: float = Field(
         4.0, ge=0.2, le=20, description="Most writes a second for one live call."
     )
+    jwt_secret: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="Supabase's JWT secret, to admit tenants' web clients; empty = none.",
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="Log level.")
 
     @model_validator(mode="after")

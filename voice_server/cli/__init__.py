@@ -18,6 +18,7 @@ _COMMANDS = {
     "dial": ("voice_server.cli.dial", "Have an agent call somebody."),
     "doctor": ("voice_server.cli.doctor", "Find what is wrong, and how to mend it."),
     "lab": ("voice_server.cli.lab", "Run every simulated provider, for any client."),
+    "mirror": ("voice_server.cli.mirror", "Let people watch live calls."),
     "models": ("voice_server.cli.models", "Fetch and check the third-party weights."),
     "prices": ("voice_server.cli.prices", "Show and change what things cost."),
     "replay": ("voice_server.cli.replay", "Replay the journal of a call."),

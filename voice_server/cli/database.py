@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
+from uuid import UUID
 
 import click
 
-from db import EmbeddedPostgres, Pool, StoreError, migrate, open_pool
+from db import EmbeddedPostgres, Pool, PostgresKeys, StoreError, migrate, open_pool
 from voice_server.errors import ConfigurationError
 from voice_server.settings import load_storage
 
@@ -35,6 +36,17 @@ def database() -> Iterator[tuple[str, str]]:
     folder = storage.data_dir / "postgres"
     with EmbeddedPostgres(folder) as server:
         yield server.dsn, f"the embedded database in {folder}"
+
+
+async def tenant_id(pool: Pool, told: str) -> str:
+    """The id of the tenant that an id or an e-mail address names."""
+    try:
+        return str(UUID(told))
+    except ValueError:
+        user_id = await PostgresKeys(pool).tenant_of(told)
+    if user_id is None:
+        raise click.ClickException("--tenant: neither the id nor the e-mail address of a user")
+    return user_id
 
 
 def in_database(work: Callable[[Pool], Awaitable[T]]) -> T:

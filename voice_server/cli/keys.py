@@ -6,13 +6,12 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
-from uuid import UUID
 
 import click
 from pydantic import SecretStr
 
 from db import KeyRow, Pool, PostgresKeys
-from voice_server.cli.database import failures_explained, in_database
+from voice_server.cli.database import failures_explained, in_database, tenant_id
 from voice_server.errors import ConfigurationError
 from voice_server.provider_settings import Provider, ProviderSettings
 from voice_server.settings import load_providers
@@ -68,7 +67,7 @@ def list_command(tenant: str, as_json: bool) -> None:
 
     async def work(pool: Pool) -> tuple[str, tuple[KeyRow, ...]]:
         rows = PostgresKeys(pool)
-        user_id = await _find(rows, tenant)
+        user_id = await tenant_id(pool, tenant)
         return user_id, await rows.of(user_id)
 
     user_id, keys = in_database(work)
@@ -133,7 +132,7 @@ def remove_command(provider: str, tenant: str) -> None:
 
     async def work(pool: Pool) -> bool:
         rows = PostgresKeys(pool)
-        return await rows.remove(await _find(rows, tenant), provider)
+        return await rows.remove(await tenant_id(pool, tenant), provider)
 
     if not in_database(work):
         raise click.ClickException(f"{provider}: no such key is stored")
@@ -166,20 +165,10 @@ def _in_vault(tenant: str, work: Callable[[TenantKeys, str], Awaitable[T]]) -> T
 
     async def run(pool: Pool) -> T:
         rows = PostgresKeys(pool)
-        user_id = await _find(rows, tenant)
+        user_id = await tenant_id(pool, tenant)
         return await work(TenantKeys(rows, ring, KeyChecks(settings)), user_id)
 
     return in_database(run)
-
-
-async def _find(rows: PostgresKeys, tenant: str) -> str:
-    try:
-        return str(UUID(tenant))
-    except ValueError:
-        user_id = await rows.tenant_of(tenant)
-    if user_id is None:
-        raise click.ClickException("--tenant: neither the id nor the e-mail address of a user")
-    return user_id
 
 
 def _as_json(row: KeyRow) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from voice_server.mirror.database import certificate
 _AUDIENCE = (
     "https://identitytoolkit.googleapis.com/google.identity.identitytoolkit.v1.IdentityToolkit"
 )
-_EXCHANGE_S = 300  # to sign in with the token; Firebase allows an hour at most
+EXCHANGE_S = 300  # to sign in with the token; Firebase allows an hour at most
 _UID_MOST = 128
 
 
@@ -50,7 +50,7 @@ class WebTokens:
             "sub": email,
             "aud": _AUDIENCE,
             "iat": now,
-            "exp": now + _EXCHANGE_S,
+            "exp": now + EXCHANGE_S,
             "uid": uid,
             "claims": {"tenant_id": tenant_id, "until": (now + self._access_s) * 1000},
         }
