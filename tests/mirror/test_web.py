@@ -100,7 +100,7 @@ async def test_who_has_signed_in_watches_their_own_calls_and_no_other_tenants(tm
     "authorization",
     [
         "",
-        "Bearer ",
+        "Bearer",
         "Basic abc",
         "Bearer nonsense",
         f"Bearer {'x' * 9_000}",

@@ -35,4 +35,4 @@ def token_command(tenant: str) -> None:
             )
         tokens = WebTokens(settings.firebase_credentials)
     user_id = in_database(work)
-    click.echo(json.dumps(admission(tokens.mint, user_id, settings.firebase_database_url)))
+    click.echo(json.dumps(admission(tokens, user_id, settings.firebase_database_url)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Final
 from uuid import UUID
 
@@ -40,9 +39,8 @@ def tenant_of(authorization: str, secret: SecretStr) -> str:
         )
         return str(UUID(claims["sub"]))
     except (jwt.InvalidTokenError, ValueError):
-        raise Refused(
-            "Authorization: not a valid access token; sign in again", status=401
-        ) from None
+        problem = "Authorization: not a valid access token; sign in again"
+        raise Refused(problem, status=401) from None
 
 
 def token_route(tokens: WebTokens, secret: SecretStr, database_url: str) -> Route:
@@ -57,20 +55,18 @@ def token_route(tokens: WebTokens, secret: SecretStr, database_url: str) -> Rout
         except Refused as refused:
             log.info("a web client is refused", extra={"path": TOKEN_PATH})
             return JSONResponse({"error": str(refused)}, refused.status)
-        return JSONResponse(admission(tokens.mint, user_id, database_url))
+        return JSONResponse(admission(tokens, user_id, database_url))
 
     anywhere = Middleware(
         CORSMiddleware, allow_origins=["*"], allow_methods=["POST"], allow_headers=["authorization"]
     )
-    return Route(TOKEN_PATH, answer, methods=["POST"], middleware=[anywhere])
+    return Route(TOKEN_PATH, answer, methods=["POST", "OPTIONS"], middleware=[anywhere])
 
 
-def admission(
-    mint: Callable[[str, str], str], user_id: str, database_url: str
-) -> dict[str, object]:
+def admission(tokens: WebTokens, user_id: str, database_url: str) -> dict[str, object]:
     """What a web client needs to watch the live calls of one tenant."""
     return {
-        "token": mint(user_id, user_id),
+        "token": tokens.mint(user_id, user_id),
         "exchange_within_s": EXCHANGE_S,
         "database_url": database_url,
         "path": f"/live/{user_id}",
