@@ -9,18 +9,21 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import tempfile
 import time
 from bisect import bisect_left
 from collections import Counter, deque
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid5
 
 import click
 import httpx
 import msgspec
 
-from detectors.assessment import Severity
-from voice_server.call.live import Line, LiveState
+import db
+from benchmarks.mirror_calls import MirrorCall, facts_of, unlike_postgres
+from voice_server.call.live import LiveState
 from voice_server.mirror.database import SERVER_UID
 from voice_server.mirror.node import leaves_of, nested
 from voice_server.mirror.pending import Batch, Pace, Pending, Result
@@ -32,7 +35,7 @@ from voice_server.testing.virtual import VirtualLoop
 
 _EPOCH_S = 1_800_000_000.0
 _TENANTS = 5
-_LINES_SHOWN = 12
+_NAMESPACE = UUID("7a3a4a0e-6c0e-4d55-9d0b-0d8a3c0f4a55")
 _TIMEOUT_S = 4.0
 _RECOVERED_S = 1.0  # after the first write that works again: what had waited is not counted
 _DRAIN_S = 300.0
@@ -62,7 +65,8 @@ class Soak(msgspec.Struct, frozen=True):
     lag_p99_ms: float
     lag_most_ms: float
     lags: int  # states whose lag was measured: put and shown while healthy
-    wrong_finals: int
+    wrong_finals: int  # nodes that are not the last state of their call
+    unlike_postgres: int  # nodes that say something else than the call's session
     late_s: float  # from the end of the last call until everything was written
     bytes_up: int
     real_s: float
@@ -89,42 +93,6 @@ class Weather(FaultPlan):
             return Injection()
         fault = self._chance.choice(_OUTAGE_FAULTS)
         return Injection(fault, after_bytes=self._chance.randrange(2), delay_s=6.0)
-
-
-def conversation(chance: random.Random, length_s: float) -> Iterator[tuple[float, LiveState]]:
-    """A call as a mirror sees it: states and the seconds before each, the last with an outcome.
-
-    News comes about twice a second on average, in bursts much faster than it may be shown.
-    """
-    now, live, lines = 0.0, _FIRST, deque[Line](maxlen=_LINES_SHOWN)
-    yield 0.0, live
-    while now < length_s:
-        pause = chance.choice((0.02, 0.1, 0.3, 0.3, 0.5, 2.0))
-        now += pause
-        count = live.line_count
-        if chance.random() < 0.15:
-            who = chance.choice(("caller", "agent"))
-            unheard = "and so on" if who == "agent" and chance.random() < 0.3 else ""
-            lines.append(Line(who, f"this is line {count} of it", unheard, int(now * 1000)))
-            count += 1
-        risk = min(1.0, live.risk + chance.choice((0.0, 0.0, 0.0, 0.01)))
-        live = msgspec.structs.replace(
-            live,
-            sequence=live.sequence + 1,
-            at_ms=int(now * 1000),
-            speaking=chance.choice(("caller", "agent", "nobody")),
-            partial=chance.choice(("", "I would", "I would like to")),
-            lines=tuple(lines),
-            line_count=count,
-            risk=risk,
-            evidence=("gift_card",) if risk > 0.1 else (),
-            cost_micro_usd=live.cost_micro_usd + 7,
-            outcome="booked" if now >= length_s else "",
-        )
-        yield pause, live
-
-
-_FIRST = LiveState(1, 0, "speaking", "agent", 0, "", (), 0, Severity.MINIMAL, 0.0, (), 0, 0, "")
 
 
 class _Lags:
@@ -159,7 +127,7 @@ class _Run:
     """One soak in one virtual loop."""
 
     def __init__(self, calls: int, length_s: float, seed: int, calm: bool) -> None:
-        self._calls, self._length_s, self._seed = calls, length_s, seed
+        self._count, self._length_s, self._seed = calls, length_s, seed
         chance = random.Random(seed)
         self._loop = asyncio.get_running_loop()
         self.weather = Weather(random.Random(seed + 1), calm)
@@ -171,6 +139,7 @@ class _Run:
         self.pending = Pending(Pace(), random.Random(seed + 2).random)
         self.lags = _Lags()
         self.last: dict[str, LiveState] = {}
+        self.calls: list[MirrorCall] = []
         self.news = asyncio.Event()
         self.states = 0
         self.failures: Counter[Result] = Counter()
@@ -179,17 +148,19 @@ class _Run:
         """Live through one call; they begin within the first second."""
         chance = random.Random(self._seed * 1_000_003 + number)
         await asyncio.sleep(chance.random())
-        call_id = f"call-{number:04}"
-        for pause, live in conversation(chance, self._length_s):
+        facts = facts_of(number, self.tenant(number), int((_EPOCH_S + self._loop.time()) * 1000))
+        call_id = facts.call_id
+        self.calls.append(call := MirrorCall(facts, chance, self._length_s))
+        for pause, live in call.states():
             await asyncio.sleep(pause)
-            self.pending.put(call_id, self.tenant(number), live)
+            self.pending.put(call_id, facts.agent.user_id, live)
             self.lags.put(call_id, live.sequence, self._loop.time())
             self.last[call_id] = live
             self.states += 1
             self.news.set()
 
     def tenant(self, number: int) -> str:
-        return f"tenant-{number % _TENANTS}"
+        return str(uuid5(_NAMESPACE, f"{self._seed}/{number % _TENANTS}"))
 
     async def write(self, client: httpx.AsyncClient) -> None:
         """What the writer's thread does, on this loop."""
@@ -232,7 +203,7 @@ class _Run:
                 base_url=url, headers=headers, timeout=_TIMEOUT_S
             ) as client:
                 writer = asyncio.ensure_future(self.write(client))
-                await asyncio.gather(*(self.call(number) for number in range(self._calls)))
+                await asyncio.gather(*(self.call(number) for number in range(self._count)))
                 ended = self._loop.time()
                 while self.pending.finals and self._loop.time() < ended + _DRAIN_S:  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
@@ -241,12 +212,19 @@ class _Run:
                 await asyncio.wait([writer])
         return late_s
 
+    def nodes(self) -> dict[str, Any]:
+        """What the database shows of each call."""
+        return {
+            call.facts.call_id: self.lab.value(
+                f"live/{call.facts.agent.user_id}/{call.facts.call_id}"
+            )
+            for call in self.calls
+        }
+
     def wrong(self) -> int:
         """How many nodes are not what their call said last."""
-        return sum(
-            _timeless(self.lab.value(f"live/{self.tenant(number)}/{call_id}")) != _told(live)
-            for number, (call_id, live) in enumerate(sorted(self.last.items()))
-        )
+        nodes = self.nodes()
+        return sum(_timeless(nodes[call]) != _told(live) for call, live in self.last.items())
 
 
 def _told(live: LiveState) -> Any:
@@ -258,10 +236,12 @@ def _timeless(node: Any) -> Any:
     return {key: value for key, value in (node or {}).items() if key not in times}
 
 
-def soak(calls: int, length_s: float, *, seed: int = 1, calm: bool = False) -> Soak:
-    """Run one; `calm` = nothing fails."""
+def soak(
+    calls: int, length_s: float, database_url: str, *, seed: int = 1, calm: bool = False
+) -> Soak:
+    """Run one; `calm` = nothing fails. The calls are stored in a migrated database."""
 
-    async def main() -> Soak:
+    async def main() -> tuple[Soak, _Run]:
         began = time.perf_counter()
         run = _Run(calls, length_s, seed, calm)
         late_s = await run.run()
@@ -270,7 +250,7 @@ def soak(calls: int, length_s: float, *, seed: int = 1, calm: bool = False) -> S
             by_node.setdefault(write.node, []).append(write.at)
         sizes = {write.request: write.size for write in run.lab.writes}
         lags = sorted(run.lags.ms) or [0.0]
-        return Soak(
+        found = Soak(
             calls=calls,
             minutes=length_s / 60,
             states=run.states,
@@ -285,13 +265,17 @@ def soak(calls: int, length_s: float, *, seed: int = 1, calm: bool = False) -> S
             lag_most_ms=round(lags[-1], 1),
             lags=len(run.lags.ms),
             wrong_finals=run.wrong(),
+            unlike_postgres=calls,
             late_s=round(late_s, 2),
             bytes_up=sum(sizes.values()),
             real_s=round(time.perf_counter() - began, 1),
         )
+        return found, run
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(main())
+        found, run = runner.run(main())
+    odd = asyncio.run(unlike_postgres(database_url, run.calls, run.nodes()))
+    return msgspec.structs.replace(found, unlike_postgres=len(odd))
 
 
 def _busiest(times: list[float]) -> int:
@@ -305,7 +289,9 @@ def _busiest(times: list[float]) -> int:
 @click.option("--calm", is_flag=True, help="Nothing fails.")
 def main(calls: int, minutes: float, seed: int, calm: bool) -> None:
     """Show live calls in a database that fails at random; prints one JSON object."""
-    found = soak(calls, minutes * 60, seed=seed, calm=calm)
+    with tempfile.TemporaryDirectory() as folder, db.EmbeddedPostgres(Path(folder)) as server:
+        asyncio.run(db.migrate(server.dsn))
+        found = soak(calls, minutes * 60, server.dsn, seed=seed, calm=calm)
     click.echo(json.dumps(msgspec.to_builtins(found), indent=1))
 
 

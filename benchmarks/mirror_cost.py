@@ -16,7 +16,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.mirror import conversation
+from benchmarks.mirror_calls import MirrorCall, facts_of
 from voice_server.call.live import LiveState
 from voice_server.mirror.database import RealtimeDatabase
 from voice_server.mirror.finals import Finals
@@ -71,7 +71,8 @@ async def _tick(mirror: FirebaseMirror | None) -> tuple[list[float], list[float]
 
 
 def _states(number: int) -> list[LiveState]:
-    return [live for _, live in conversation(random.Random(number), 600)]
+    call = MirrorCall(facts_of(number, "tenant", 0), random.Random(number), 600)
+    return [live for _, live in call.states()]
 
 
 async def _case(fault: Injection, folder: Path) -> tuple[list[float], list[float], float]:
