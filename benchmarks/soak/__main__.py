@@ -43,7 +43,7 @@ def main(calls: int, warm_up: int, at_once: int, seed: int, as_json: bool) -> No
     Path(folder).chmod(0o755)  # as root, the embedded database runs as another user
     try:
         with (
-            _progress() as progress,
+            progress_of_calls() as progress,
             asyncio.Runner(loop_factory=VirtualLoop) as runner,
         ):
             bar = progress.add_task("calls", total=calls)
@@ -66,7 +66,8 @@ def main(calls: int, warm_up: int, at_once: int, seed: int, as_json: bool) -> No
     sys.exit(0 if report.ok else 1)
 
 
-def _progress() -> Progress:
+def progress_of_calls() -> Progress:
+    """A bar on stderr, with what is done, what is left and how long that takes."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

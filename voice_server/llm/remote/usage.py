@@ -1,8 +1,10 @@
 """What a reply costs in tokens: as the provider tells it, or as near as can be guessed.
 
-A stream that was cut never tells its usage, yet the provider bills it. Then the input is
-reckoned from the size of the request, corrected by what the provider said about the one before,
-and the output from what was received.
+A stream that was cut never tells its usage, yet the provider bills it. By rule a question that
+left counts as read and a piece that came as written, unless the provider refused while we were
+listening. The input is reckoned from the size of the question, corrected by what the provider
+said about the one before, and split by what it has seen of its beginning; the output is what was
+received.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import msgspec
 
 from voice_server.call.events import Consumed
 from voice_server.llm.catalogue import ModelCard
+from voice_server.llm.remote.shape import entry
 
 _BYTES_PER_TOKEN = 4  # a usual mean for English and JSON
 _PREFIXES_KEPT = 20_000
@@ -52,7 +55,7 @@ def from_openai(usage: Any) -> Usage | None:
     completion = _count(usage, "completion_tokens")
     if not prompt and not completion:
         return None
-    details = getattr(usage, "prompt_tokens_details", None)
+    details = entry(usage, "prompt_tokens_details")
     cached = min(prompt, _count(details, "cached_tokens"))
     written = min(prompt - cached, _count(details, "cache_write_tokens"))
     output = max(completion, _count(usage, "total_tokens") - prompt)
@@ -73,7 +76,7 @@ def from_anthropic(usage: Any, output: int) -> Usage:
 
 
 def _count(holder: Any, field: str) -> int:
-    value = getattr(holder, field, None)
+    value = entry(holder, field)
     return value if isinstance(value, int) and value > 0 else 0
 
 

@@ -1,0 +1,1 @@
+"""A thousand calls over providers that fail at random: do both sides count the same?"""
