@@ -15,6 +15,7 @@ from voice_server.engines.accounts import Accounts, KeyUses
 from voice_server.engines.search import SearchChain
 from voice_server.errors import KeyRefused, ServiceUnavailable
 from voice_server.provider_settings import Provider
+from voice_server.telemetry import Metrics
 from voice_server.testing.lab.faults import Fault, FaultPlan
 from voice_server.testing.lab.host import hosting
 from voice_server.testing.lab.serpapi import SerpApiSimulator
@@ -58,7 +59,7 @@ async def desk(
     chooser = Chooser()
     notes = KeyNotes(chooser)
     async with hosting(lab.app) as url:
-        accounts = Accounts(settings(url), notes)
+        accounts = Accounts(settings(url), notes, Metrics().engines)
         mine = [
             accounts.of(KeyChoice(Provider.SERPAPI, SecretStr(key), owner), TENANT)
             for owner, key in keys
