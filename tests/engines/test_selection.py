@@ -220,6 +220,34 @@ def test_the_phone_does_not_ring_long_for_a_voice_that_does_not_answer(virtual):
     virtual(scene())
 
 
+def test_a_connection_to_the_model_opens_while_the_phone_rings_and_delays_nothing(virtual):
+    visitors = 0
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal visitors
+        visitors += 1
+        await reader.read(-1)
+        writer.close()
+
+    async def scene() -> None:
+        loop = asyncio.get_running_loop()
+        async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+            host, port = server.sockets[0].getsockname()
+            of = ProviderSettings(OPENAI_API_KEY="k", openai_api_url=f"http://{host}:{port}/v1")
+            engines = Engines(of, KeyChooser(of, None), local(), can_transfer=False)
+            await engines.prepare()
+            assert visitors == 0
+            began = loop.time()
+            await engines.choose(FACTS)
+            assert loop.time() - began < 0.1
+            await asyncio.sleep(0.1)
+            assert visitors == 1
+            await engines.close()
+            await asyncio.sleep(1)
+
+    virtual(scene())
+
+
 def test_calls_of_one_key_share_its_connection_and_its_health(virtual):
     of = settings("openai")
 

@@ -254,6 +254,8 @@ class Engines:
         warnings = [*ears_warnings, *voice_warnings] if plan.ears or plan.voices else []
         warnings += hosted_warnings
         _tell(facts, [*dict.fromkeys(warnings), *(w for link in minds for w in link.mind.warnings)])
+        for link in minds:
+            link.connection.warmth.start()
         if plan.voices:
             access = Access(plan.voices[0].choice.key, plan.base_url)
             if (warming := self._sockets.warm(access, voice)) is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from types import SimpleNamespace as Wire
 
 import pytest
 from hypothesis import given
@@ -30,12 +29,12 @@ MINI = shipped().resolve("gpt-4o-mini", TODAY).card
 HAIKU = shipped().resolve("claude-haiku-5-5", TODAY).card
 
 
-def usage(prompt=0, completion=0, total=0, **details: int) -> Wire:
-    return Wire(
+def usage(prompt=0, completion=0, total=0, **details: int) -> dict[str, object]:
+    return dict(
         prompt_tokens=prompt,
         completion_tokens=completion,
         total_tokens=total or prompt + completion,
-        prompt_tokens_details=Wire(**details),
+        prompt_tokens_details=dict(**details),
     )
 
 
@@ -50,7 +49,7 @@ def usage(prompt=0, completion=0, total=0, **details: int) -> Wire:
         ),
         (usage(100, 20, total=160), Usage(100, 0, 0, 60)),  # reasoning outside
         (usage(100, 20, cached_tokens=500), Usage(0, 100, 0, 20)),  # cannot be
-        (Wire(prompt_tokens=7, completion_tokens=None), Usage(7, 0, 0, 0)),
+        (dict(prompt_tokens=7, completion_tokens=None), Usage(7, 0, 0, 0)),
         (usage(), None),
         (None, None),
         ("odd", None),
@@ -61,7 +60,7 @@ def test_openai_counts_the_cache_inside_the_prompt(told, normal):
 
 
 def test_anthropic_counts_the_cache_beside_the_input():
-    told = Wire(
+    told = dict(
         input_tokens=12,
         cache_creation_input_tokens=30,
         cache_read_input_tokens=900,

@@ -8,8 +8,9 @@ next request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -33,6 +34,7 @@ from voice_server.llm.remote.prompt import (
     this_call,
 )
 from voice_server.llm.remote.rehearsal import stage
+from voice_server.llm.remote.shape import entry
 from voice_server.llm.remote.source import KEEP_ALIVE_S, Source, watch_departure
 from voice_server.llm.remote.usage import (
     OutputCount,
@@ -41,8 +43,12 @@ from voice_server.llm.remote.usage import (
     from_anthropic,
     split_anthropic,
 )
+from voice_server.llm.remote.warmth import Warmth
 from voice_server.llm.tool_schemas import ToolSchema, for_anthropic
 from voice_server.ports import ReplyRequest
+
+if TYPE_CHECKING:
+    import anthropic
 
 SERVICE = "anthropic"
 _OPTIONAL = frozenset({"thinking", "tool_choice"})
@@ -67,7 +73,7 @@ class AnthropicConnection:
     Making one imports the SDK (seconds, once a process).
     """
 
-    __slots__ = ("_client", "_errors", "memory", "source")
+    __slots__ = ("_client", "_errors", "_stream", "memory", "source", "warmth")
 
     provider = SERVICE
 
@@ -78,18 +84,29 @@ class AnthropicConnection:
 
         self.memory = PromptMemory()
         self._errors: tuple[type[Exception], ...] = (anthropic.AnthropicError, httpx2.HTTPError)
+        http = anthropic.DefaultAsyncHttpxClient(
+            limits=httpx2.Limits(keepalive_expiry=KEEP_ALIVE_S),
+            event_hooks={"request": [watch_departure]},
+        )
         self._client = anthropic.AsyncAnthropic(
             api_key=api_key,
             base_url=base_url or "https://api.anthropic.com",
             max_retries=0,
             timeout=timeout_s,
-            http_client=anthropic.DefaultAsyncHttpxClient(
-                limits=httpx2.Limits(keepalive_expiry=KEEP_ALIVE_S),
-                event_hooks={"request": [watch_departure]},
-            ),
+            http_client=http,
         )
-        create: Any = self._client.messages.create
-        self.source = Source(SERVICE, create, errors=self._errors, optional=_OPTIONAL)
+        self._stream = anthropic.AsyncStream[object]
+        self.warmth = Warmth(http, str(self._client.base_url), within_s=timeout_s)
+        ask = partial(self._ask, self._client)
+        self.source = Source(SERVICE, ask, errors=self._errors, optional=_OPTIONAL)
+
+    def _ask(
+        self, client: anthropic.AsyncAnthropic, body: Mapping[str, Any]
+    ) -> Awaitable[anthropic.AsyncStream[object]]:
+        """Ask for events as plain JSON: `messages.create` would build a model of each."""
+        return client.post(
+            "/v1/messages", cast_to=object, body=body, stream=True, stream_cls=self._stream
+        )
 
     def rehearse(self) -> None:
         """Get ready for the first request, so that no call waits for it; not on an event loop."""
@@ -97,8 +114,7 @@ class AnthropicConnection:
 
     async def _rehearse(self) -> None:
         async with self._client.with_options(http_client=stage(_REHEARSAL)) as client:
-            said = client.messages.create(model="", messages=[], max_tokens=1, stream=True)
-            async for _ in await said:
+            async for _ in await self._ask(client, {"stream": True}):
                 pass
 
     async def models(self) -> tuple[str, ...]:
@@ -109,6 +125,7 @@ class AnthropicConnection:
 
     async def close(self) -> None:
         """Close the connections."""
+        await self.warmth.close()
         await self._client.close()
 
 
@@ -279,9 +296,9 @@ class MessageAnswer:
 
     def take(self, event: Any) -> str:
         """Take an event; returns its text. Raises `ServiceUnavailable` for what cannot be."""
-        match getattr(event, "type", None):
+        match entry(event, "type"):
             case "message_start":
-                self._started = getattr(getattr(event, "message", None), "usage", None)
+                self._started = entry(entry(event, "message"), "usage")
             case "content_block_start":
                 return self._begin(event)
             case "content_block_delta":
@@ -291,23 +308,23 @@ class MessageAnswer:
         return ""
 
     def _begin(self, event: Any) -> str:
-        block = getattr(event, "content_block", None)
-        if getattr(block, "type", None) == "tool_use":
+        block = entry(event, "content_block")
+        if entry(block, "type") == "tool_use":
             parts = ToolParts(_string(block, "id"), _string(block, "name"))
-            self._tools[getattr(event, "index", -1)] = parts
+            self._tools[_place(event)] = parts
             self.received.tool()
             return ""
-        if getattr(block, "type", None) == "text":
+        if entry(block, "type") == "text":
             return self._say(_string(block, "text"))
         return ""
 
     def _more(self, event: Any) -> str:
-        delta = getattr(event, "delta", None)
-        match getattr(delta, "type", None):
+        delta = entry(event, "delta")
+        match entry(delta, "type"):
             case "text_delta":
                 return self._say(_string(delta, "text"))
             case "input_json_delta":
-                parts = self._tools.get(getattr(event, "index", -1))
+                parts = self._tools.get(_place(event))
                 if parts is None:
                     raise ServiceUnavailable(SERVICE, "tool arguments before their tool")
                 piece = _string(delta, "partial_json")
@@ -332,9 +349,9 @@ class MessageAnswer:
     def _stop(self, event: Any) -> None:
         if self._started is None:
             raise ServiceUnavailable(SERVICE, "the answer has no beginning")
-        told = getattr(getattr(event, "usage", None), "output_tokens", None)
+        told = entry(entry(event, "usage"), "output_tokens")
         self._usage = from_anthropic(self._started, told if isinstance(told, int) else 0)
-        self._stopped = _string(getattr(event, "delta", None), "stop_reason")
+        self._stopped = _string(entry(event, "delta"), "stop_reason")
 
     def ending(self, request: ReplyRequest) -> list[ToolRequested | ReplyEnded]:
         """The events after the text; raises `ServiceUnavailable` for half an answer."""
@@ -343,6 +360,11 @@ class MessageAnswer:
         return ending(SERVICE, request, "".join(self._text), tuple(self._tools.values()))
 
 
+def _place(event: Any) -> int:
+    index = entry(event, "index")
+    return index if isinstance(index, int) else -1
+
+
 def _string(holder: Any, field: str) -> str:
-    value = getattr(holder, field, None)
+    value = entry(holder, field)
     return value if isinstance(value, str) else ""

@@ -41,22 +41,22 @@ def _departing(told: Callable[[], None]) -> Iterator[None]:
 class Source:
     """One vendor's way to answer. Calls share it.
 
-    `create` asks and returns the SDK's stream; `errors` are what it raises; `optional` are the
-    parameters an answer can do without.
+    `ask` sends a body and returns the SDK's stream; `errors` are what it raises; `optional` are
+    the parameters an answer can do without.
     """
 
-    __slots__ = ("_create", "_dropped", "_errors", "_optional", "_service")
+    __slots__ = ("_ask", "_dropped", "_errors", "_optional", "_service")
 
     def __init__(
         self,
         service: str,
-        create: Callable[..., Awaitable[Any]],
+        ask: Callable[[Mapping[str, Any]], Awaitable[Any]],
         *,
         errors: tuple[type[Exception], ...],
         optional: frozenset[str],
     ) -> None:
         self._service = service
-        self._create = create
+        self._ask = ask
         self._errors = errors
         self._optional = optional
         self._dropped: dict[str, set[str]] = {}
@@ -71,7 +71,7 @@ class Source:
         iterating raise `ServiceError`.
         """
         with vendor_errors(self._service, self._errors):
-            answer = await self._ask(body, patience, bill)
+            answer = await self._answer(body, patience, bill)
         try:
             async with aclosing(self._chunks(answer, patience)) as chunks:
                 yield chunks
@@ -89,14 +89,14 @@ class Source:
             patience.answered()
             yield chunk
 
-    async def _ask(self, body: Mapping[str, Any], patience: Patience, bill: Bill) -> Any:
+    async def _answer(self, body: Mapping[str, Any], patience: Patience, bill: Bill) -> Any:
         model = str(body["model"])
         dropped = self._dropped.setdefault(model, set())
         while True:
             fit = {name: value for name, value in body.items() if name not in dropped}
             try:
                 with _departing(bill.sent):
-                    return await patience.wait(self._create(**fit))
+                    return await patience.wait(self._ask(fit))
             except self._errors as error:
                 if is_refusal(error):
                     bill.refused()
