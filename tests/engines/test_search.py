@@ -16,7 +16,6 @@ from voice_server.engines.search import SearchChain
 from voice_server.errors import KeyRefused, ServiceUnavailable
 from voice_server.provider_settings import Provider
 from voice_server.telemetry import Metrics
-from voice_server.telemetry import Metrics
 from voice_server.testing.lab.faults import Fault, FaultPlan
 from voice_server.testing.lab.host import hosting
 from voice_server.testing.lab.serpapi import SerpApiSimulator
