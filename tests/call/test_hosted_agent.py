@@ -30,6 +30,15 @@ def test_an_agent_that_is_ready_while_the_caller_speaks_has_to_wait():
     assert scene.call.phase is Phase.LISTENING
 
 
+def test_what_is_offered_during_a_noise_is_asked_for_when_that_was_no_word():
+    scene = started()
+    scene.voice(400)
+    scene.do(e.ReplyOffered())
+    (commit,) = only(c.Commit, scene.hush(300))
+    scene.do(e.FinalTranscript("", commit.utterance))
+    assert len(only(c.Think, scene.hush(1_000))) == 1
+
+
 def test_an_offer_changes_nothing_while_an_answer_is_on_its_way():
     scene = thinking()
     assert scene.do(e.ReplyOffered()) == []
@@ -64,6 +73,26 @@ def test_an_interruption_that_the_service_heard_stops_the_agent_as_our_own_would
     assert only(c.Abandon, out) == [c.Abandon(1)]
     assert only(c.StopPlaying, out) == [c.StopPlaying()]
     assert scene.call.phase is Phase.LISTENING
+
+
+def test_an_interruption_without_a_word_lets_the_agent_say_the_rest():
+    scene = speaking("We can fix that. When?")
+    scene.hush(600)
+    scene.do(e.CallerInterrupted())
+    said = only(c.Say, scene.hush(1_500))
+    assert [say.text for say in said] == [" that. When?"]
+    assert scene.call.phase is Phase.SPEAKING
+
+
+def test_an_interruption_by_a_voice_too_soft_for_us_is_answered_when_its_words_come():
+    scene = speaking()
+    scene.hush(300)
+    scene.do(e.CallerInterrupted())
+    scene.hush(300)
+    scene.do(e.FinalTranscript("No, wait.", 0))
+    out = scene.hush(1_500)
+    assert only(c.Say, out) == []
+    assert len(only(c.Think, out)) == 1
 
 
 def test_an_interruption_changes_nothing_unless_the_agent_speaks():

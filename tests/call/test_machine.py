@@ -195,6 +195,18 @@ def test_a_cough_after_the_last_word_of_a_goodbye_does_not_keep_the_call():
     ]
 
 
+def test_a_lost_mark_in_mid_answer_does_not_cost_the_rest_of_the_answer():
+    scene = thinking()
+    scene.do(e.ReplyText(scene.turn, "We can fix that. "))
+    scene.speak("We can fix that. ", last=False)
+    scene.hush(4_500)
+    out = scene.do(e.ReplyText(scene.turn, "When?"), e.ReplyEnded(scene.turn))
+    assert [say.text for say in only(c.Say, out)] == ["When?"]
+    scene.speak("When?")
+    scene.hush(4_500)
+    assert scene.call.phase is Phase.LISTENING
+
+
 def test_a_goodbye_whose_marks_are_lost_ends_the_call_all_the_same():
     scene = thinking()
     turn = scene.turn

@@ -352,8 +352,8 @@ PLANTS = [
         Plant(
             "a transcript that does not come excuses the silence",
             "conversation",
-            "return resumes or not caller.transcribed or",
-            "return resumes or",
+            "return not caller.transcribed or",
+            "return",
         ),
         {Rule.NO_DEAD_AIR},
     ),

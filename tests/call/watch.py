@@ -236,7 +236,7 @@ class Watch:
             case e.Consumed(item=item, quantity=quantity):
                 self.used[item] = self.used.get(item, 0) + quantity
             case e.ReplyOffered():
-                self.matter |= not self.caller_speaks
+                self.matter = True
             case e.ReplyEnded(turn=turn) if turn == self.turn:
                 self.writing = False
             case e.ToolReturned(request_id=key, result=result, succeeded=succeeded) if (

@@ -78,10 +78,8 @@ class Conversation:
         self.publish(now)
 
     def offered(self, now: int) -> None:
-        """A hosted agent has more to say: now, or after what is being said."""
-        if self.caller.speaking:
-            return  # they would not hear it out
-        if self.phase is Phase.SPEAKING:
+        """A hosted agent has more to say: now, or after what is being said by either side."""
+        if self.phase is Phase.SPEAKING or self.caller.speaking:
             self.dialogue.offered()
         elif self.phase is Phase.LISTENING:
             self.think(now)
@@ -158,6 +156,14 @@ class Conversation:
         self.listen(now)
         return True
 
+    def interrupted(self, now: int) -> None:
+        """A hosted agent was interrupted, maybe by a voice that is too soft for us.
+
+        Nobody meant to when no words follow.
+        """
+        if self.phase is Phase.SPEAKING and self.interrupt(now) and not self.caller.speaking:
+            self.deadlines.set(Deadline.END_OF_TURN, now + self.policy.end_of_turn_ms)
+
     def finish_if_heard(self, now: int) -> None:
         """Go on to what follows the turn in progress, once it has been heard out."""
         if self.agent.played_out:
@@ -198,7 +204,12 @@ class Conversation:
         """Send audio of the turn in progress to the caller."""
         self.out += self.agent.speech(mulaw, text)
         self.quiet.sounds(len(mulaw) // MULAW_BYTES_PER_MS, now)
-        self.deadlines.set(Deadline.PLAYOUT, self.quiet.audible_until + _PLAYOUT_GRACE_MS)
+        self.await_marks(now)
+
+    def await_marks(self, now: int) -> None:
+        """The carrier owes marks: for how long?"""
+        heard_at = max(now, self.quiet.audible_until)
+        self.deadlines.set(Deadline.PLAYOUT, heard_at + _PLAYOUT_GRACE_MS)
 
     def mind_silence(self, now: int) -> None:
         """See to it that silence which nothing explains is broken in time."""
@@ -221,8 +232,7 @@ class Conversation:
             return not turn.fully_said
         if self.phase is not Phase.LISTENING or caller.entering or now < caller.finished_at:
             return False
-        resumes = self.agent.cut_off is not None and self.deadlines.armed(Deadline.END_OF_TURN)
-        return resumes or not caller.transcribed or self.dialogue.unanswered
+        return not caller.transcribed or self.dialogue.unanswered
 
     def interject(self, now: int) -> None:
         """Ask for a phrase that tells the caller we are there."""

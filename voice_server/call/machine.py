@@ -122,8 +122,7 @@ class Call:
             case e.ReplyOffered():
                 talk.offered(now)
             case e.CallerInterrupted():
-                if talk.phase is Phase.SPEAKING:
-                    talk.interrupt(now)
+                talk.interrupted(now)
             case e.ConversationOpened():
                 talk.record.conversation_id = event.conversation_id
             case e.MediaStopped():
@@ -280,10 +279,15 @@ class Call:
     def _marks_lost(self, now: int) -> None:
         """The carrier owes marks for audio that must be over: count what its clock supports."""
         talk = self._talk
-        if talk.agent.ending is not None:
-            talk.end(talk.agent.ending, now)
-        elif talk.agent.turn is not None:
-            talk.drop(talk.agent.turn, now)
+        turn = talk.agent.turn
+        if turn is None:
+            return
+        if not turn.fully_said:
+            talk.await_marks(now)  # one that comes behind them stands for all
+        elif turn.ending is not None:
+            talk.end(turn.ending, now)
+        else:
+            talk.drop(turn, now)
             talk.listen(now)
 
     def _part_failed(self, part: e.Part, number: e.TurnId, now: int) -> None:
