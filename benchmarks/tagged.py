@@ -24,7 +24,6 @@ from voice_server.testing.script import Script, Turn
 BYTES_PER_S = 8_000
 _FINAL_S = 0.15  # Moonshine on two seconds of speech
 _CLAUSE_S = 0.4  # Piper on a clause it has not said before
-_SAID_MOST = 10_000
 
 
 class TaggedTranscriber:
@@ -60,10 +59,10 @@ class TaggedEars:
 
 
 class TaggedVoice:
-    """A `TextToSpeech` that remembers what it said, as the local voice does."""
+    """A `TextToSpeech` that has only its fixed phrases at hand: replies are new in every call."""
 
     def __init__(self) -> None:
-        self._said: set[str] = set()
+        self._known: set[str] = set()
 
     async def speak(
         self,
@@ -71,18 +70,15 @@ class TaggedVoice:
         pieces: AsyncIterator[str],
         facts: CallFacts,  # noqa: ARG002
     ) -> AsyncGenerator[SpeechReady | Consumed, None]:
-        """Speak each piece at once where it was said before, else after a while."""
+        """Speak each piece: at once where it is known, else after a while."""
         async for piece in pieces:
-            if piece not in self._said:
+            if piece not in self._known:
                 await asyncio.sleep(_CLAUSE_S)
-            await self.warm([piece])
             yield SpeechReady(turn, sound.voice(piece), piece)
 
     async def warm(self, texts: Iterable[str]) -> None:
-        """Remember these."""
-        if len(self._said) > _SAID_MOST:
-            self._said.clear()
-        self._said.update(texts)
+        """Know these."""
+        self._known.update(texts)
 
 
 class TaggedEngines:

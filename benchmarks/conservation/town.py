@@ -25,6 +25,7 @@ from voice_server.testing.lab.serpapi import SerpApiSimulator
 WEB_QUESTION: Final = "look up"  # callers who say this have the model search the web
 _OF_SOCKETS: Final = tuple(fault for fault in Fault if fault is not Fault.NONE)
 _OF_REQUESTS: Final = tuple(fault for fault in _OF_SOCKETS if fault is not Fault.CLOSE)
+_WEIGHTS: Final = {Fault.UNAUTHORIZED: 0.05}  # nobody asks for ten minutes after it
 _CLOSE_CODES: Final = (1000, 1001, 1008, 1011, 1012, 1013, 3000, 4001, 4999)
 
 # Odd fractions of a ms: nothing a provider does falls on the instant of a frame or a deadline
@@ -53,7 +54,7 @@ class Dice(FaultPlan):
         chance = self._chance
         if chance.random() >= self._share:
             return Injection()
-        fault = chance.choice(self._faults)
+        [fault] = chance.choices(self._faults, [_WEIGHTS.get(one, 1.0) for one in self._faults])
         self.struck[fault.value] += 1
         return Injection(
             fault,

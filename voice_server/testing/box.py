@@ -22,7 +22,7 @@ import msgspec
 
 import db
 from voice_server import settings as configuration
-from voice_server.app import Server, open_server
+from voice_server.app import Patience, Server, open_server
 from voice_server.ports import LanguageModel
 from voice_server.runtime.replay import ReplayedCall, replay
 from voice_server.serving import serving
@@ -128,6 +128,7 @@ async def open_box(
     engines: LocalEngines | None = None,
     language_model: LanguageModel | None = None,
     database_url: str | None = None,
+    patience: Patience | None = None,
     **overrides: Any,
 ) -> AsyncIterator[Box]:
     """A server with local engines and signed webhooks on a free port of this machine.
@@ -144,7 +145,7 @@ async def open_box(
     settings = configuration.load(chosen)
     more: dict[str, Any] = {}
     if isinstance(asyncio.get_running_loop(), VirtualLoop):
-        more = {"patience": _VirtualPatience(), "lead_s": math.inf}
+        more = {"patience": patience or _VirtualPatience(), "lead_s": math.inf}
     async with (
         open_server(settings, engines=engines, language_model=language_model, **more) as server,
         serving(server) as url,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 
@@ -11,6 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from voice_server.testing.lab import elevenlabs_audio as sound
 from voice_server.testing.lab.elevenlabs import VOICES, Quirks, open_elevenlabs
+from voice_server.testing.lab.faults import Fault, Injection
 
 VOICE = next(iter(VOICES))
 EARS = "/v1/speech-to-text/realtime?model_id=scribe_v2_realtime&audio_format=ulaw_8000"
@@ -183,5 +185,23 @@ def test_the_newest_models_speak_dialogue_only(virtual):
         async with open_elevenlabs() as lab:
             with pytest.raises(Exception, match="403"):
                 await dial(lab, SPEECH.replace("eleven_flash_v2_5", "eleven_v3"))
+
+    virtual(main())
+
+
+@pytest.mark.parametrize("path", [EARS, SPEECH])
+def test_a_connection_that_lives_can_meet_its_fate(virtual, path):
+    fate = Injection(Fault.CLOSE, code=4321)
+    words = [json.dumps({"text": text, "context_id": "c", "flush": text != " "}) for text in " x"]
+    heard = {EARS: [chunk(sound.SILENCE)], SPEECH: words}
+
+    async def main():
+        async with open_elevenlabs() as lab, dial(lab, path) as socket:
+            await asyncio.sleep(0.1)
+            for session in (*lab.ears, *lab.voices_open):
+                session.meet(fate)
+            for message in heard[path]:
+                await socket.send(message)
+            assert (await rest(socket))[1] == 4321
 
     virtual(main())

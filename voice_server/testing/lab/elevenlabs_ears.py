@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voice_server.testing.lab import elevenlabs_audio as sound
 from voice_server.testing.lab.elevenlabs_formats import to_mulaw
-from voice_server.testing.lab.faults import Fault
+from voice_server.testing.lab.faults import Fault, Injection
 from voice_server.testing.lab.host import cut
 from voice_server.testing.lab.inbox import Inbox, open_inbox
 
@@ -230,6 +230,10 @@ class EarsSession:
                 await self.fail("transcriber_error")
             case Fault.QUOTA:
                 await self.fail("quota_exceeded")
+
+    def meet(self, fate: Injection) -> None:
+        """From here on this connection has that fate: it strikes with the next audio."""
+        self._fault = msgspec.structs.replace(fate, after_bytes=self._received + 1)
 
     def drop(self) -> None:
         """The connection dies; what is on its way is still metered."""

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voice_server.testing.lab.elevenlabs_formats import from_mulaw
-from voice_server.testing.lab.faults import Fault
+from voice_server.testing.lab.faults import Fault, Injection
 from voice_server.testing.lab.host import cut
 from voice_server.testing.lab.inbox import Inbox, open_inbox
 
@@ -278,6 +278,11 @@ class VoiceSession:
                 await self._fail("internal_error")
             case Fault.QUOTA:
                 await self._fail("quota_exceeded")
+
+    def meet(self, fate: Injection) -> None:
+        """From here on this connection has that fate: it strikes with the next audio."""
+        self._fault = msgspec.structs.replace(fate, after_bytes=self._sent + 1)
+        self._struck = False
 
     def drop(self) -> None:
         """The connection dies; what is on its way is still metered."""
