@@ -116,6 +116,16 @@ def test_keys_that_were_pressed_are_told_as_a_message_of_the_caller(virtual):
     virtual(scene())
 
 
+def test_keys_are_answered_after_words_of_our_own(virtual):
+    async def scene() -> None:
+        async with talk(agent("Thank you.")) as one:
+            await one.speak(1, "Are you still there?")
+            assert await one.reply(CallerPressed("555#"), turn=2) == answered("Thank you.", 2)
+            assert one.ordinary_mind.asked == 0
+
+    virtual(scene())
+
+
 def test_the_agents_goodbye_ends_the_call_with_its_words(virtual):
     async def scene() -> None:
         goodbye = Said("Goodbye.", (Wanted("end_call", "{}"),))

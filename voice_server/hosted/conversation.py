@@ -86,7 +86,7 @@ class HostedConversation:
         """`limits`: first byte of the connection and of audio; between two pieces of audio;
         total = how long an answer may take to begin."""
         self.limits = limits
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
         self.facts: deque[Fact] = deque()
         self.news = asyncio.Event()  # set when there is something in `facts`, or an error
         self.closed = False  # by the agent, in good order
@@ -127,6 +127,11 @@ class HostedConversation:
         if self.error is None and not self.closed:
             self._outbox.append(message)
             self._work.set()
+
+    def ask(self, message: str) -> None:
+        """Send what the agent is to answer."""
+        self._muted = False
+        self.post(message)
 
     def take(self) -> Move | None:
         """The agent's next move, if it has made one."""
@@ -196,7 +201,7 @@ class HostedConversation:
             move.abandon()
             self._moves.remove(move)
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: Exception) -> None:
         """The conversation is of no use any more; the first reason counts."""
         if self.error is None:
             self.error = error
@@ -217,7 +222,10 @@ class HostedConversation:
             await self._live()
         except ServiceError as error:
             self.fail(error)
-        except BaseException as error:
+        except asyncio.CancelledError:
+            self.fail(ServiceUnavailable(wire.SERVICE, "nobody listens to the agent any more"))
+            raise
+        except Exception as error:
             self.fail(error)
             raise
         finally:

@@ -20,7 +20,7 @@ _LOUD = 7  # as the call's own gate has it: softer is never speech on a phone li
 _FRAME_MS = 20
 _SPEECH_MS = 600  # so much sound is somebody talking, not a cough or a door
 _NOTHING_S = 1.0  # after a pause, when what came before it was hardly words
-_WORDS_S = 2.3  # when it was: just below what the call waits for a transcript
+_WORDS_S = 2.3  # when it was: others have time to hear it again while the call waits
 
 
 class _Pause(msgspec.Struct):

@@ -112,7 +112,7 @@ class HostedMind:
                 case CallerSaid():
                     self._owed = True
                 case CallerPressed(digits=digits):
-                    self._conversation.post(wire.user_message(PRESSED.format(keys=digits)))
+                    self._conversation.ask(wire.user_message(PRESSED.format(keys=digits)))
                     self._owed = True
         self._seen = len(history)
         for entry in history:
@@ -121,7 +121,7 @@ class HostedMind:
             if entry.request_id in self._tools:
                 self._tools.discard(entry.request_id)
                 failed = msgspec.json.decode(entry.result, type=_Result).error is not None
-                self._conversation.post(
+                self._conversation.ask(
                     wire.tool_result(entry.request_id, entry.result, failed=failed)
                 )
                 self._owed = True
