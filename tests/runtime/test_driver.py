@@ -608,6 +608,24 @@ def test_a_cancelled_run_leaves_no_task_and_one_last_row(virtual, seconds):
     virtual(scene())
 
 
+def test_a_call_cancelled_while_a_human_is_rung_has_its_last_row_too(virtual):
+    async def scene() -> None:
+        policy = Policy(greeting="Hello.", transfer_wait_ms=60_000)
+        wish = [("r1", "transfer_call", "{}")]
+        stage = Stage(policy, ears=FakeEars("A human, please."), mind=FakeMind(wish))
+        stage.start()
+        await stage.hush(1_000)
+        await stage.speak()
+        await stage.hush(1_500)
+        assert stage.call.phase is Phase.TRANSFERRING
+        stage.life.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stage.life
+        assert ended(stage).reason == "server_closing"
+
+    virtual(scene())
+
+
 async def _talk(stage: Stage) -> None:
     await stage.hush(1_000)
     await stage.speak()
@@ -624,6 +642,22 @@ def test_a_call_cancelled_while_the_transcriber_opens_is_over_too(virtual):
             await stage.life
         ended(stage)
         assert stage.call.phase is Phase.ENDED
+
+    virtual(scene())
+
+
+def test_a_call_cancelled_while_it_apologises_for_lost_ears_is_over_too(virtual):
+    async def scene() -> None:
+        stage = Stage(GREETING, ears=FakeEars(refuses=DOWN))
+        stage.start()
+        await asyncio.sleep(0.1)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        stage.life.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stage.life
+        assert loop.time() - began < 0.1
+        ended(stage)
 
     virtual(scene())
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any, TypeAlias, assert_never
+from typing import assert_never
 
 import msgspec
 
@@ -17,32 +17,19 @@ from voice_server.call import Call, Phase
 from voice_server.call import commands as c
 from voice_server.call import events as e
 from voice_server.errors import ServiceError
-from voice_server.ports import (
-    CallFacts,
-    PhoneLine,
-    ReplyRequest,
-    Transcriber,
-)
+from voice_server.ports import CallFacts, PhoneLine, ReplyRequest, Transcriber
 from voice_server.runtime.bookkeeper import Bookkeeper
+from voice_server.runtime.hearing import Hearing
 from voice_server.runtime.lookout import Lookout
 from voice_server.runtime.services import CallLog, Services
+from voice_server.runtime.work import Work
 
 log = logging.getLogger(__name__)
-
-_EARLY_FRAMES = 100  # 2 s of audio kept while the transcriber opens
-_LATE_WORK_S = 10.0  # tools and detections may finish for so long after the call
-_CANCEL_S = 1.0  # what does not end by itself when cancelled is left behind
-
 
 _REFUSED = (
     '{"error": {"problem": "not available in this call", '
     '"fix": "offer to have a colleague call back on the number on file"}}'
 )
-
-# Called only once its task runs: a task cancelled before that leaves no coroutine behind.
-_Effect: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
-
-
 _SERVICE_DOWN = '{"error": {"problem": "the service is down", "fix": "try again later"}}'
 
 
@@ -53,8 +40,8 @@ class _Failure(msgspec.Struct):
 class Driver:
     """One call in motion. `feed` is synchronous and may be called before `run` has begun.
 
-    The driver owns every task of the call; none outlives `run`. `ended` is set once the call is
-    over; `released` once it has no more use for its present media stream.
+    No task of the call outlives `run`. `ended` is set once the call is over; `released` once it
+    has no more use for its present media stream.
     """
 
     def __init__(
@@ -82,57 +69,51 @@ class Driver:
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
         self._due: int | None = None
-        self._transcriber: Transcriber | None = None
-        self._early: deque[c.Transcribe | c.Commit] = deque(maxlen=_EARLY_FRAMES)
-        self._voice = services.voice_activity.watch(self._on_score)
+        self._hearing = Hearing(services.voice_activity.watch(self._on_score))
+        self._work = Work(facts.call_id, self._lost)
         track = services.risk.follow(facts)
-        self._lookout = Lookout(track, partial(self._start, e.Part.RISK, 0), self.feed)
-        self._turns: dict[e.TurnId, list[asyncio.Task[None]]] = {}
+        self._lookout = Lookout(track, partial(self._work.start, e.Part.RISK, 0), self.feed)
         self._speeches: dict[e.TurnId, asyncio.Queue[str | None]] = {}
         self._voice_is_free = asyncio.Event()  # the first words of the call have been said
-        self._work: set[asyncio.Task[None]] = set()  # outlives the turns, not the call
 
     async def run(self) -> None:
         """Live through the call; returns when all its work is done or given up."""
-        preparing = self._start(e.Part.VOICE, 0, self._prepare)
+        preparing = self._work.start(e.Part.VOICE, 0, self._prepare)
         try:
-            async with self._services.speech_to_text.listen(self.facts) as transcriber:
-                self._open_ears(transcriber)
-                listening = self._start(e.Part.TRANSCRIBER, 0, partial(self._listen, transcriber))
-                try:
-                    await self.ended.wait()
-                finally:
-                    listening.cancel()
+            await self._live()
         except asyncio.CancelledError:
-            self.feed(e.MediaStopped(e.StopCause.STREAM_LOST))  # every call gets its last row
-            for task in self._work:
-                task.cancel()
+            self.feed(e.MediaStopped(e.StopCause.STREAM_LOST))  # every call gets its last row,
+            self.feed(e.ServerClosing())  # and so does one whose caller is with the carrier
+            self._work.cancel()
             raise
-        except Exception as error:  # noqa: BLE001 - a bug takes its call down, never the server
-            self._lost(e.Part.TRANSCRIBER, 0, error)
-            await self.ended.wait()
         finally:
             preparing.cancel()
             await self._wind_down()
 
+    async def _live(self) -> None:
+        try:
+            async with self._services.speech_to_text.listen(self.facts) as transcriber:
+                self._hearing.open(transcriber)
+                listen = partial(self._listen, transcriber)
+                listening = self._work.start(e.Part.TRANSCRIBER, 0, listen)
+                try:
+                    await self.ended.wait()
+                finally:
+                    listening.cancel()
+        except Exception as error:  # noqa: BLE001 - a bug takes its call down, never the server
+            self._lost(e.Part.TRANSCRIBER, 0, error)
+            await self.ended.wait()
+
     async def _wind_down(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._voice.close()
-        for turn in tuple(self._turns):
-            self._abandon(turn)
+        self._hearing.close()
         try:
-            if self._work:
-                await asyncio.wait(self._work, timeout=_LATE_WORK_S)
+            await self._work.finish()
         finally:
-            late = tuple(self._work)
-            for task in late:
-                task.cancel()
+            self._lookout.end()
             if self._journal is not None:
                 self._close_journal(self._journal)
-        if late:
-            await asyncio.wait(late, timeout=_CANCEL_S)
-        self._lookout.end()
 
     @property
     def connected_ms(self) -> int:
@@ -231,22 +212,19 @@ class Driver:
 
     def _obey(self, command: c.Command) -> None:  # noqa: C901 - one flat table
         match command:
-            case c.Transcribe(mulaw=mulaw):
-                self._voice.push(mulaw)
-                if self._transcriber is not None:
-                    self._transcriber.push(mulaw)
-                else:
-                    self._early.append(command)
+            case c.Transcribe():
+                self._hearing.hear(command)
             case c.Commit():
-                self._commit(command)
-            case c.Think():
-                self._start(e.Part.LANGUAGE_MODEL, command.turn, partial(self._think, command))
+                self._hearing.commit(command)
+            case c.Think(turn=turn):
+                self._work.start(e.Part.LANGUAGE_MODEL, turn, partial(self._think, command))
             case c.Say(turn=turn, text=text):
                 self._speech_of(turn).put_nowait(text)
             case c.FinishSaying(turn=turn):
                 self._speech_of(turn).put_nowait(None)
             case c.Abandon(turn=turn):
-                self._abandon(turn)
+                self._speeches.pop(turn, None)
+                self._work.abandon(turn)
             case c.Play(mulaw=mulaw):
                 self._line.play(mulaw)
             case c.PlaceMark(name=name):
@@ -256,11 +234,11 @@ class Driver:
             case c.Interject(text=text):
                 self.feed(e.InterjectionReady(text, self._services.phrases.audio(text)))
             case c.RunTool():
-                self._start(e.Part.LANGUAGE_MODEL, 0, partial(self._run_tool, command))
+                self._work.start(e.Part.LANGUAGE_MODEL, 0, partial(self._run_tool, command))
             case c.RefuseTool(request_id=key):
                 self.feed(e.ToolReturned(key, _REFUSED, succeeded=False))
             case c.Warn(assessment=assessment):
-                self._start(e.Part.RISK, 0, partial(self._warn, assessment))
+                self._work.start(e.Part.RISK, 0, partial(self._warn, assessment))
             case c.AssessRisk(segment=segment):
                 self._lookout.show(segment)
             case c.PreviewRisk(segment=segment):
@@ -278,21 +256,6 @@ class Driver:
 
     # Work that takes time. Each piece ends in an event; its failure is an event too.
 
-    def _start(self, part: e.Part, turn: e.TurnId, effect: _Effect) -> asyncio.Task[None]:
-        name = f"{self.facts.call_id} {part.value}"
-        task = self._loop.create_task(self._guard(part, turn, effect), name=name)
-        self._work.add(task)
-        task.add_done_callback(self._work.discard)
-        if turn:
-            self._turns.setdefault(turn, []).append(task)
-        return task
-
-    async def _guard(self, part: e.Part, turn: e.TurnId, effect: _Effect) -> None:
-        try:
-            await effect()
-        except Exception as error:  # noqa: BLE001 - a bug takes its call down, never the server
-            self._lost(part, turn, error)
-
     def _lost(self, part: e.Part, turn: e.TurnId, error: Exception) -> None:
         """A collaborator gave up; the core decides what that means for the call."""
         if isinstance(error, ServiceError):
@@ -301,27 +264,6 @@ class Driver:
         else:
             _log_bug(part.value, error)
             self.feed(e.PartFailed(part, turn, False))
-
-    def _abandon(self, turn: e.TurnId) -> None:
-        """Cancellation is thrift: the core already ignores what this turn still yields."""
-        self._speeches.pop(turn, None)
-        for task in self._turns.pop(turn, ()):
-            task.cancel()
-
-    def _open_ears(self, transcriber: Transcriber) -> None:
-        self._transcriber = transcriber
-        for command in self._early:
-            if isinstance(command, c.Transcribe):
-                transcriber.push(command.mulaw)
-            else:
-                transcriber.commit(command.utterance)
-        self._early.clear()
-
-    def _commit(self, command: c.Commit) -> None:
-        if self._transcriber is not None:
-            self._transcriber.commit(command.utterance)
-        else:
-            self._early.append(command)
 
     def _on_score(self, percent: int) -> None:
         self.feed(e.VoiceScored(percent))
@@ -344,7 +286,7 @@ class Driver:
         speech = self._speeches.get(turn)
         if speech is None:
             speech = self._speeches[turn] = asyncio.Queue()
-            self._start(e.Part.VOICE, turn, partial(self._speak, turn, speech))
+            self._work.start(e.Part.VOICE, turn, partial(self._speak, turn, speech))
         return speech
 
     async def _speak(self, turn: e.TurnId, texts: asyncio.Queue[str | None]) -> None:
@@ -356,7 +298,7 @@ class Driver:
         async with aclosing(speech) as audio:
             async for heard in audio:
                 self.feed(heard)
-        self._turns.pop(turn, None)
+        self._work.release(turn)
         self._speeches.pop(turn, None)
         self._voice_is_free.set()
         self.feed(e.SpeechEnded(turn))
