@@ -14,6 +14,7 @@ from benchmarks.conservation.town import WEB_QUESTION
 from benchmarks.tagged import talker
 from voice_server.testing.caller import Caller, SilentCaller
 from voice_server.testing.faults import Faults
+from voice_server.testing.lab.elevenlabs_agents import AGENT_ID
 from voice_server.testing.script import Turn
 
 _BOOKING: Final = (
@@ -34,17 +35,21 @@ _QUESTIONS: Final = (
 )
 
 # Between them every way to a provider: both commit strategies, both voice sockets, either
-# maker of models first and the other as its hedge.
-_AGENTS: Final[dict[str, tuple[dict[str, Any], dict[str, Any]]]] = {
-    db.DEMO_NUMBER: ({}, {}),
-    "+12025550101": (
-        {"model_id": "eleven_v3_conversational"},
-        {"model": "claude-haiku-5-5"},
-    ),
-    "+12025550102": (
-        {"stt": {"commit_strategy": "vad", "vad_silence_s": 0.4}, "language": "en"},
-        {"model": "gpt-6-luna"},
-    ),
+# maker of models first and the other as its hedge, a hosted agent.
+_AGENTS: Final[dict[str, dict[str, dict[str, Any]]]] = {
+    db.DEMO_NUMBER: {},
+    "+12025550101": {
+        "voice_config": {"model_id": "eleven_v3_conversational"},
+        "llm_config": {"model": "claude-haiku-5-5"},
+    },
+    "+12025550102": {
+        "voice_config": {
+            "stt": {"commit_strategy": "vad", "vad_silence_s": 0.4},
+            "language": "en",
+        },
+        "llm_config": {"model": "gpt-6-luna"},
+    },
+    "+12025550103": {"elevenlabs_config": {"agent_id": AGENT_ID}},
 }
 
 
@@ -52,19 +57,22 @@ async def hire(database_url: str) -> None:
     """Put the agents that the calls reach beside the demo agent, for the same tenant."""
     connection = await asyncpg.connect(database_url)
     try:
-        for number, (voice, mind) in _AGENTS.items():
+        for number, configs in _AGENTS.items():
             agent = db.DEMO_AGENT_ID if number == db.DEMO_NUMBER else f"agent-{number}"
-            configs = (msgspec.json.encode(config).decode() for config in (voice, mind))
             await connection.execute(
                 """
-                INSERT INTO ai_agents (id, user_id, name, description, voice_config, llm_config)
-                VALUES ($1, $2, 'Robin', 'Answers the phone', $3::jsonb, $4::jsonb)
-                ON CONFLICT (id) DO NOTHING
+                INSERT INTO ai_agents (id, user_id, name, description) VALUES
+                ($1, $2, 'Robin', 'Answers the phone') ON CONFLICT (id) DO NOTHING
                 """,
                 agent,
                 db.DEMO_USER_ID,
-                *configs,
             )
+            for column, config in configs.items():
+                await connection.execute(
+                    f"UPDATE ai_agents SET {column} = $2::jsonb WHERE id = $1",
+                    agent,
+                    msgspec.json.encode(config).decode(),
+                )
             await connection.execute(
                 """
                 INSERT INTO phone_numbers (number, user_id, agent_id) VALUES ($1, $2, $3)

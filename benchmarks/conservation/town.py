@@ -133,6 +133,7 @@ class Town:
             "ears": self.speech.ears_faults,
             "voice": self.speech.voice_faults,
             "voice over HTTP": self.speech.http_faults,
+            "hosted agent": self.speech.house.faults,
             **{name: mind.plan for name, mind in self.minds.items()},
             "search": self.search.plan,
         }
@@ -173,6 +174,7 @@ async def open_town(seed: int, share: float) -> AsyncIterator[Town]:
                 ears_faults=dice(160_000, _OF_SOCKETS),
                 voice_faults=dice(160_000, _OF_SOCKETS, more=8),  # one carries many calls
                 http_faults=dice(80_000),
+                agent_faults=dice(160_000, _OF_SOCKETS),
             )
         )
         settings |= {"ELEVENLABS_API_KEY": speech.key, "elevenlabs_api_url": speech.url}
