@@ -180,6 +180,21 @@ def test_calls_share_sockets_of_five_turns_each(virtual):
     virtual(main())
 
 
+def test_the_sixth_turn_at_once_finds_a_socket_that_the_fifth_has_opened(virtual):
+    async def main():
+        async with mouth() as it:
+            await asyncio.gather(*(it.say(*WORDS, gap_s=3.0) for _ in range(4)))
+            assert it.sockets.handshakes == 1
+            five = asyncio.gather(*(it.say(*WORDS, gap_s=3.0) for _ in range(5)))
+            await asyncio.sleep(1)
+            assert it.sockets.handshakes == 2
+            await it.say("Hello. ")
+            assert it.sockets.handshakes == 2
+            await five
+
+    virtual(main())
+
+
 def test_a_warm_socket_stays_open_between_turns(virtual):
     async def main():
         async with mouth() as it:

@@ -261,7 +261,9 @@ class VoiceSockets:
     async def context(self, access: Access, voice: VoiceConfig, changed: asyncio.Event) -> Context:
         """Open a context, on a warm socket where there is one; raises `ServiceError`."""
         socket = await self._socket(access, voice)
-        return socket.open(f"t{next(self._names)}", voice, changed)
+        context = socket.open(f"t{next(self._names)}", voice, changed)
+        self.warm(access, voice)  # whoever took the last room lets the next turn find one
+        return context
 
     async def _socket(self, access: Access, voice: VoiceConfig) -> VoiceSocket:
         key = _key(access, voice)
