@@ -72,7 +72,7 @@ class Reception:
 
     def __init__(
         self, folder: Path, *, mind: FakeMind | None = None, ears: FakeEars | None = None,
-        voice: FakeVoice | None = None,
+        voice: FakeVoice | None = None, scorer: FakeScorer | None = None,
         lookup_s: float = 0.0, **settings: object,
     ) -> None:  # fmt: skip
         chosen = {"insecure_webhooks": True, "data_dir": folder, "token_ttl_s": 60} | settings
@@ -85,7 +85,7 @@ class Reception:
             language_model=mind or FakeMind(),
             text_to_speech=self.voice,
             phrases=FakePhrases(),
-            risk=FakeScorer(),
+            risk=scorer or FakeScorer(),
             toolbox=FakeToolbox(),
             guardian=FakeGuardian(),
             mirror=FakeMirror(),
@@ -494,6 +494,23 @@ def test_a_human_who_answers_has_the_call_and_its_later_minutes_are_booked_once(
             total[item] += quantity
         assert total["twilio.voice_inbound.minutes"] == 5  # the caller's 250 s
         assert total["twilio.voice_transfer.minutes"] == 4  # the human's 200 s
+
+    virtual(scene())
+
+
+def test_minutes_with_a_human_are_booked_even_when_they_end_before_our_late_work(virtual, tmp_path):
+    async def scene() -> None:
+        house = Reception(tmp_path, scorer=FakeScorer(takes_s=15.0), **transferring())
+        driver = await handed_over(house)
+        call_id = driver.facts.call_id
+        house.desk.after_stream("CA1")
+        house.desk.human_moved(call_id, StatusChange("CA-h", CarrierStatus.IN_PROGRESS, -1))
+        await asyncio.sleep(1)
+        assert house.desk.runs
+        house.desk.status_changed(StatusChange("CA1", CarrierStatus.COMPLETED, 70))
+        await house.finished()
+        minutes = [n for item, n in booked(house) if item == "twilio.voice_inbound.minutes"]
+        assert sum(minutes) == 2
 
     virtual(scene())
 

@@ -88,6 +88,7 @@ class FrontDesk:
         self._admitted: dict[CallId, tuple[CallFacts, asyncio.TimerHandle]] = {}
         self._live: dict[CallId, Driver] = {}
         self._runs: set[asyncio.Task[None]] = set()
+        self._last_words: dict[CallId, StatusChange] = {}  # the carrier's, of live calls
         self._by_carrier: OrderedDict[str, CallId] = OrderedDict()
         self._draining = False
 
@@ -247,6 +248,8 @@ class FrontDesk:
                 self._metrics.calls_ended.labels(outcome.disposition.value).inc()
                 ended = {"call": call_id, "outcome": outcome.disposition.value}
                 log.info("call ended", extra=ended | {"reason": outcome.reason.value})
+            if (change := self._last_words.pop(call_id, None)) is not None:
+                self._handovers.over(call_id, change)
 
     def _never_came(self, facts: CallFacts) -> None:
         """An admitted call got no media stream: it failed, or the caller gave up."""
@@ -288,6 +291,7 @@ class FrontDesk:
         if not change.status.is_final:
             return
         if (driver := self._live.get(call_id)) is not None:
+            self._last_words[call_id] = change
             driver.feed(e.MediaStopped(e.StopCause.CARRIER_ENDED))
         elif (admitted := self._admitted.pop(call_id, None)) is not None:
             facts, timer = admitted

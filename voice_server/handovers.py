@@ -74,6 +74,8 @@ class Handovers:
     def ended(self, driver: Driver | None, call_id: CallId, dialled: Dialled) -> AfterStream:
         """The carrier has the caller back: the human has hung up, or nobody took the call."""
         self._book_leg(call_id, dialled.human_id, dialled.duration_s)
+        if self._transfers is not None:
+            self._transfers.fetched(call_id)
         if driver is None or driver.call.phase is not Phase.TRANSFERRING:
             return HangUp()
         driver.feed(e.TransferEnded(dialled.answered))

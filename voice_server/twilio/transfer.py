@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final, Protocol
 from urllib.parse import urlencode
 
@@ -54,14 +56,15 @@ class Switchboard(Protocol):
 
 
 class _Ringing:
-    """One transfer under way."""
+    """One transfer under way, or on the way back: `fetched` = the caller is on it."""
 
-    __slots__ = ("accepted", "decided", "human_id", "order")
+    __slots__ = ("accepted", "decided", "fetched", "human_id", "order")
 
     def __init__(self, order: WarmOrder) -> None:
         self.order = order
         self.human_id = ""
         self.accepted = False
+        self.fetched = False
         self.decided = asyncio.Event()
 
 
@@ -75,6 +78,7 @@ class Transfers:
         self._public_url = public_url.rstrip("/")
         self._decide_s = decide_s
         self._ringing: dict[CallId, _Ringing] = {}
+        self._returning: set[_Ringing] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._past: deque[str] = deque(maxlen=_PAST)  # humans' legs that are over for us
 
@@ -107,19 +111,26 @@ class Transfers:
         if ringing is not None and human_id not in self._past:
             ringing.decided.set()
 
+    def fetched(self, call_id: CallId) -> None:
+        """The caller has come back from hold, whatever the carrier says of our asking for it."""
+        for ringing in self._returning:
+            ringing.fetched |= ringing.order.call_id == call_id
+
     async def close(self) -> None:
         """Let nobody wait for a server that is gone: callers on hold hear so."""
         waiting = [ringing for ringing in self._ringing.values() if not ringing.accepted]
-        for ringing in waiting:
-            with suppress(ServiceError, TimeoutError):
-                async with asyncio.timeout(_CLOSE_LIMIT_S):
-                    await self._carrier.run(ringing.order.carrier_call_id, twiml.hang_up(_SORRY))
-                    if ringing.human_id:
-                        await self._carrier.hang_up(ringing.human_id)
+        await asyncio.gather(*map(self._dismiss, waiting))
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def _dismiss(self, ringing: _Ringing) -> None:
+        with suppress(ServiceError, TimeoutError):
+            async with asyncio.timeout(_CLOSE_LIMIT_S):
+                await self._carrier.run(ringing.order.carrier_call_id, twiml.hang_up(_SORRY))
+                if ringing.human_id:
+                    await self._carrier.hang_up(ringing.human_id)
 
     async def _see_through(self, ringing: _Ringing) -> None:
         try:
@@ -156,22 +167,37 @@ class Transfers:
         return True
 
     async def _bring_back(self, ringing: _Ringing) -> None:
-        """Nobody took the call: the human's phone stops, the caller goes back to the agent."""
-        pause_s = _RETRY_FIRST_S
+        """Nobody took the call: the caller goes back to the agent, the human's phone stops."""
+        self._returning.add(ringing)
+        try:
+            if not await self._insist(partial(self._fetch, ringing)):
+                log.error("a caller stays on hold: the carrier does not answer")
+        finally:
+            self._returning.discard(ringing)
+        if ringing.human_id:
+            await self._insist(partial(self._carrier.hang_up, ringing.human_id))
+
+    async def _fetch(self, ringing: _Ringing) -> None:
+        """Fetch the caller, once: a second time would be away from the agent."""
+        if ringing.fetched:
+            return
         url = self._url(BACK_PATH, ringing.order.call_id)
+        if not await self._carrier.redirect(ringing.order.carrier_call_id, url):
+            log.info("a caller has hung up on hold")
+
+    async def _insist(self, deed: Callable[[], Awaitable[object]]) -> bool:
+        """Try until the carrier answers; False when it never does."""
+        pause_s = _RETRY_FIRST_S
         for _ in range(_TRIES):
             try:
-                if not await self._carrier.redirect(ringing.order.carrier_call_id, url):
-                    log.info("a caller has hung up on hold")
-                if ringing.human_id:
-                    await self._carrier.hang_up(ringing.human_id)
+                await deed()
             except ServiceError as error:
-                log.warning("a caller on hold is not back yet", extra={"problem": str(error)})
+                log.warning("the end of a transfer takes time", extra={"problem": str(error)})
                 await asyncio.sleep(pause_s)
                 pause_s *= 2
             else:
-                return
-        log.error("a caller stays on hold: the carrier does not answer")
+                return True
+        return False
 
     def _url(self, path: str, call_id: CallId) -> str:
         return f"{self._public_url}{path}?{urlencode({CALL_FIELD: call_id})}"
