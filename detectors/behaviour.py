@@ -94,6 +94,11 @@ class Timeline:
         """How many runs of words are kept to recognise a script; at most 2,048."""
         return len(self._shingles)
 
+    @property
+    def other_words(self) -> int:
+        """How many words everybody but the caller has said."""
+        return self._words - self._caller_words
+
     def agent_spoke(self, utterance: Utterance) -> None:
         """Take what our side said: it only sets the scene for what the caller does next."""
         self._agent_spoke = True

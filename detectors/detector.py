@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from detectors.assessment import Assessment, Finding, Prediction, Segment, Severity
+from detectors.assessment import Assessment, Finding, Prediction, Segment, Severity, independent
 from detectors.behaviour import Timeline
 from detectors.classifier import Classifier, Memory
 from detectors.fork import fork
-from detectors.fusion import Band, Evidence, fuse, language_log_odds, sigmoid
+from detectors.fusion import Band, Evidence, fuse, sigmoid
 from detectors.kinds import scam_type, tactics
 from detectors.patterns import (
     Match,
@@ -30,6 +30,7 @@ from models.scam.manifest import FOLDER, Manifest, read_manifest, read_model
 
 TEXT_LIMIT = 8_000  # characters of a segment that are looked at: ten minutes of speech
 FINDINGS_LIMIT = 48
+SETTLED_WORDS = 24  # of a party before it can be CRITICAL: two utterances, time for a question
 REPORT_UTTERANCES = 3  # how long a report of somebody else's words is taken to go on
 # Half of what is said in English on the phone are words like these, and hardly a tenth of what is
 # said in another language.
@@ -134,6 +135,7 @@ class ScamDetector:
             ),
             caller_words=self._words,
             english=min(1.0, self._english / (ENGLISH_SHARE * max(1, self._words))),
+            other_words=self._timeline.other_words,
         )
 
     def _take(self, segment: Segment) -> None:
@@ -211,12 +213,13 @@ class ScamDetector:
             )
 
     def _chance(self) -> float:
-        return sigmoid(language_log_odds(self._margin, self._model.manifest.fusion))
+        return sigmoid(self._margin or 0.0)
 
     def _view(self, through: int) -> Assessment:
         manifest = self._model.manifest
-        verdict = fuse(self.evidence(), manifest.fusion, manifest.bands)
-        severity = self._band.move(verdict.risk)
+        verdict = fuse(self.evidence(), manifest.fusion)
+        sure = independent(verdict.detectors) >= 2 and self._words >= SETTLED_WORDS
+        severity = self._band.move(verdict.risk, Severity.CRITICAL if sure else Severity.HIGH)
         return Assessment(
             risk=verdict.risk,
             confidence=verdict.confidence,

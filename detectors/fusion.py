@@ -1,11 +1,12 @@
 """Joins the detectors' evidence into one risk, a confidence and a severity band.
 
-Every detector hands in points; points times a slope are log odds, and no detector may add
-more than its limit. The limits are chosen so that the classifier alone cannot reach HIGH:
-its thresholds do not transfer to kinds of calls it never saw, those of the phrases do. The
-longer a caller talks, the more is said by chance: length takes some of the sum away.
-CRITICAL, which may end a call, needs two independent detectors. Phrases and keywords read the
-same words with the same eyes and count as one.
+Every kind of evidence is cut into pieces, and every piece has its own log odds per unit, so
+that the first word of a recorded pitch may say more than the tenth minute of an honest call.
+None is negative where more evidence is meant: more evidence never lowers the risk. Any one
+detector may raise the alarm (HIGH); CRITICAL, which may end a call, needs two independent ones
+and some words (`detectors.detector`).
+Phrases and keywords read the same words with the same eyes and count as one. The risk itself is
+never cut off, so that calls can be ranked by it.
 """
 
 from __future__ import annotations
@@ -15,21 +16,28 @@ from typing import assert_never
 
 import msgspec
 
-from detectors.assessment import Severity, independent
+from detectors.assessment import Severity
 from models.scam.manifest import Bands, Fusion
 
+SURE = 1.5  # margin beyond which the classifier is sure
+CALMEST = -1.0  # a classifier that hears nothing odd says no more than this
+SOME_PHRASES = 1.5  # points of phrases: one that is hardly ever heard in honest calls, or some
+MOST = 1.25  # points of keywords, and of behaviour: they are weak evidence however many there are
+LONG_WORDS = 150
+_OPENING_WORDS = 25.0  # words after which 63 % of the opening is over
+_SILENCE_WORDS = 8.0
 # From which points on a detector is said to speak for a scam.
 _SPEAKS = {"pattern": 0.69, "keyword": 0.5, "behaviour": 0.35, "classifier": 0.0}
-_LEAST = 0.001  # distance kept below a band that must not be reached
 _WORDS_FOR_CONFIDENCE = 25.0  # the caller's words after which 63 % of the confidence is there
+_TINY = 1e-12  # keeps the log odds of a risk of 0 or 1 finite
 _CONTRADICTION = 0.6  # what remains of the confidence when rules and classifier disagree
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """What is known of a call at one moment.
+    """What is known of a party at one moment.
 
-    `margin` is the classifier's log odds, None while it has heard nothing; the others are
-    points (`detectors.patterns.points`), 0 and up.
+    `margin` is the classifier's log odds, None while it has heard nothing; `pattern`, `keyword`
+    and `behaviour` are points (`detectors.patterns.points`), 0 and up.
     """
 
     margin: float | None
@@ -38,6 +46,7 @@ class Evidence(msgspec.Struct, frozen=True):
     behaviour: float
     caller_words: int
     english: float = 1.0  # how much the words are those of the language the detectors know
+    other_words: int = 0  # said by everybody else
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -48,39 +57,45 @@ class Verdict(msgspec.Struct, frozen=True):
     detectors: tuple[str, ...]
 
 
-def fuse(evidence: Evidence, fusion: Fusion, bands: Bands) -> Verdict:
+def fuse(evidence: Evidence, fusion: Fusion) -> Verdict:
     """Weigh the evidence. More points never lower the risk."""
-    language = language_log_odds(evidence.margin, fusion)
-    speaking = speaking_detectors(evidence, language)
-    log_odds = (
-        fusion.bias
-        + max(-fusion.classifier_floor, min(language, fusion.classifier_limit))
-        + min(fusion.pattern_slope * evidence.pattern, fusion.pattern_limit)
-        + min(fusion.keyword_slope * evidence.keyword, fusion.keyword_limit)
-        + min(fusion.behaviour_slope * evidence.behaviour, fusion.behaviour_limit)
-        - fusion.silence * math.exp(-evidence.caller_words / fusion.silence_words)
-        - fusion.length_slope * math.log2(max(1.0, evidence.caller_words / fusion.length_words))
+    slopes = msgspec.structs.astuple(fusion)
+    risk = sigmoid(sum(slope * term for slope, term in zip(slopes, terms(evidence), strict=True)))
+    return Verdict(risk, _confidence(risk, evidence), speaking_detectors(evidence))
+
+
+def terms(evidence: Evidence) -> tuple[float, ...]:
+    """Cut the evidence into what the fields of `Fusion` multiply, in their order."""
+    words = evidence.caller_words
+    first = math.exp(-words / _OPENING_WORDS)
+    margin = max(CALMEST, evidence.margin or 0.0)
+    calm, odd, sure = min(margin, 0.0), min(max(margin, 0.0), SURE), max(margin - SURE, 0.0)
+    some = min(evidence.pattern, SOME_PHRASES)
+    more = max(evidence.pattern - SOME_PHRASES, 0.0)
+    faded = (part for whole in (calm, odd, sure, some, more) for part in _faded(whole, first))
+    return (
+        1.0,
+        *faded,
+        min(evidence.keyword, MOST),
+        min(evidence.behaviour, MOST),
+        first,
+        math.exp(-words / _SILENCE_WORDS),
+        math.log2(1.0 + evidence.other_words),
+        math.log2(max(1.0, words / LONG_WORDS)),
     )
-    risk = sigmoid(log_odds)
-    if independent(speaking) < 2:
-        risk = min(risk, bands.critical - _LEAST)
-    return Verdict(risk, _confidence(risk, language, evidence), speaking)
 
 
-def language_log_odds(margin: float | None, fusion: Fusion) -> float:
-    """Return the calibrated log odds of the classifier, 0 while it has heard nothing."""
-    if margin is None:
-        return 0.0
-    return fusion.classifier_slope * (margin - fusion.classifier_offset)
+def _faded(whole: float, first: float) -> tuple[float, float]:
+    return whole * first, whole * (1.0 - first)
 
 
-def speaking_detectors(evidence: Evidence, language: float) -> tuple[str, ...]:
+def speaking_detectors(evidence: Evidence) -> tuple[str, ...]:
     """Name the detectors whose evidence is worth mentioning, in a fixed order."""
     strength = {
         "pattern": evidence.pattern,
         "keyword": evidence.keyword,
         "behaviour": evidence.behaviour,
-        "classifier": language,
+        "classifier": evidence.margin or 0.0,
     }
     return tuple(name for name, value in strength.items() if value > _SPEAKS[name])
 
@@ -90,10 +105,14 @@ def sigmoid(log_odds: float) -> float:
     return 1 / (1 + math.exp(-max(-60.0, min(log_odds, 60.0))))
 
 
+def _log_odds(risk: float) -> float:
+    return math.log(max(risk, _TINY) / max(1.0 - risk, _TINY))
+
+
 class Band:
     """The severity band of a call, with hysteresis so that it does not flap.
 
-    It rises at once; it falls only once the risk is a margin below its beginning.
+    It rises at once; it falls only once the log odds are a margin below its beginning.
     """
 
     __slots__ = ("_bands", "severity")
@@ -102,14 +121,14 @@ class Band:
         self._bands = bands
         self.severity = Severity.MINIMAL
 
-    def move(self, risk: float) -> Severity:
-        """Take the newest risk and return the band it leaves the call in."""
+    def move(self, risk: float, most: Severity = Severity.CRITICAL) -> Severity:
+        """Take the newest risk and return the band it leaves the call in, at most `most`."""
         reached = self._reached(risk)
         if reached.rank < self.severity.rank:
-            held = self._reached(risk + self._bands.margin)
+            held = self._reached(sigmoid(_log_odds(risk) + self._bands.margin))
             reached = min(held, self.severity, key=lambda band: band.rank)
-        self.severity = reached
-        return reached
+        self.severity = min(reached, most, key=lambda band: band.rank)
+        return self.severity
 
     def _reached(self, risk: float) -> Severity:
         reached = Severity.MINIMAL
@@ -135,9 +154,9 @@ def _begins(severity: Severity, bands: Bands) -> float:
             assert_never(severity)
 
 
-def _confidence(risk: float, language: float, evidence: Evidence) -> float:
+def _confidence(risk: float, evidence: Evidence) -> float:
     """How far to trust the risk: words heard and known, agreement, distance from the fence."""
     heard = 1 - math.exp(-evidence.caller_words / _WORDS_FOR_CONFIDENCE)
     rules_speak = evidence.pattern > _SPEAKS["pattern"]
-    agreement = 1.0 if rules_speak == (language > 0) else _CONTRADICTION
+    agreement = 1.0 if rules_speak == ((evidence.margin or 0.0) > 0) else _CONTRADICTION
     return heard * agreement * evidence.english * (0.5 + abs(risk - 0.5))

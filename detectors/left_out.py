@@ -16,7 +16,7 @@ from detectors.detector import ScamModel
 from detectors.fusion import Evidence, fuse
 from detectors.metrics import Scored
 from models.scam.corpus import Conversation, cut_text
-from models.scam.manifest import Bands, Fusion
+from models.scam.manifest import Fusion
 from models.scam.words import WORDS_PER_SECOND
 
 
@@ -87,7 +87,6 @@ ABLATIONS: dict[str, Mask] = {
 def scored(
     heard: Sequence[Heard],
     fusion: Fusion,
-    bands: Bands,
     *,
     mask: Mask = everything,
     by_origin: bool = False,
@@ -98,7 +97,7 @@ def scored(
     """
 
     def risk(moment: Moment) -> float:
-        risks = (fuse(mask(party), fusion, bands).risk for party in moment.parties)
+        risks = (fuse(mask(party), fusion).risk for party in moment.parties)
         return max(risks, default=0.0)
 
     return [

@@ -29,7 +29,6 @@ LICENCES = {
 OURS = "ours"  # the dialogues written for this project
 DIALOGUES = Path(__file__).parent / "data"
 UTTERANCE_WORDS = 12  # what a recogniser commits at once: 4 to 6 s of speech
-_OURS = frozenset({"agent", "callee"})
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -95,10 +94,12 @@ def views(conversation: Conversation) -> Iterator[View]:
     shapes, else the shape alone tells the label. The victim of a scam is never an example.
     """
     sides: list[Sequence[Turn]] = [conversation.turns]
-    if len({turn.speaker for turn in conversation.turns}) > 1:
-        sides.append([turn for turn in conversation.turns if turn.speaker not in _OURS])
+    speakers = {turn.speaker for turn in conversation.turns}
+    if len(speakers) > 1:
+        ours = "agent" if "agent" in speakers else "callee"  # whom our agent rang is a callee too
+        sides.append([turn for turn in conversation.turns if turn.speaker != ours])
         if not conversation.is_scam:
-            sides.append([turn for turn in conversation.turns if turn.speaker in _OURS])
+            sides.append([turn for turn in conversation.turns if turn.speaker == ours])
     for side in sides:
         utterances = tuple(cut for turn in side for cut in cut_words(turn.text))
         if utterances:

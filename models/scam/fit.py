@@ -1,4 +1,4 @@
-"""Logistic regression on hashed n-grams, in numpy alone.
+"""Logistic regression on hashed n-grams.
 
 The features of a text are `idf * log2(1 + count)`, divided by the length of the whole vector
 plus a constant (`DAMPING`), so that a few words say little and many words do not say more
@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from models.scam.corpus import View
 from models.scam.features import DIMENSION, features
 
-DAMPING = 1000.0  # in squared idf units: about the energy of twenty words
+DAMPING = 200.0  # in squared idf units: about the energy of four words
 RIDGE = 9e-6
 STEPS = 250
 # Our twins share topic, opening and style, so that they teach what a scam is rather than where a
-# text comes from: they weigh more. Captions of call-backs to false support desks sound like any
-# desk, and teach that honest desks are scams: they weigh less.
-FACTORS = {"ours": 5.0, "youtube_scambait": 0.5}
-# Prefixes taught, in words, with their weight: early decisions matter, tiny texts say little.
-PREFIXES = ((10, 0.25), (22, 0.6), (45, 0.9), (90, 1.0), (1 << 30, 1.0))
+# text comes from: they weigh more.
+FACTORS = {"ours": 5.0}
+# Prefixes taught, in words, with their weight: early decisions matter, tiny texts say little. They
+# end where utterances do.
+PREFIXES = ((12, 0.5), (24, 0.75), (48, 1.0), (96, 1.0), (1 << 30, 1.0))
 DROPPED_WORDS = 0.08  # share of words left out of the examples, as recognisers do
 
 Floats = NDArray[np.float32]
@@ -156,31 +156,26 @@ def _descend(examples: Examples, progress: Callable[[float], None]) -> tuple[Flo
     Rows have length <= 1, so the Hessian of the weighted loss is at most 1/4 of the total
     weight (1), bias included at most 1/2.
     """
+    from scipy.sparse import csr_array
+
     step = 1 / (0.5 + RIDGE)
-    lengths = np.diff(examples.starts)
+    shape = (len(examples.scam), DIMENSION)
+    rows = csr_array((examples.values, examples.columns, examples.starts), shape=shape)
+    columns = rows.T.tocsr()
     target = examples.scam.astype(np.float64)
     point = np.zeros(DIMENSION + 1)
     ahead = point.copy()
     momentum = 1.0
     for number in range(STEPS):
-        margin = _margins(examples, ahead[:-1]) + ahead[-1]
+        margin = rows @ ahead[:-1] + ahead[-1]
         residual = examples.weight * (_sigmoid(margin) - target)
-        gradient = np.bincount(
-            examples.columns,
-            weights=examples.values * np.repeat(residual, lengths),
-            minlength=DIMENSION,
-        )
-        moved = ahead - step * np.r_[gradient + RIDGE * ahead[:-1], residual.sum()]
+        gradient = columns @ residual + RIDGE * ahead[:-1]
+        moved = ahead - step * np.r_[gradient, residual.sum()]
         faster = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         ahead = moved + (momentum - 1) / faster * (moved - point)
         point, momentum = moved, faster
         progress((number + 1) / STEPS)
     return point[:-1].astype(np.float32), float(point[-1])
-
-
-def _margins(examples: Examples, weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    products = np.r_[0.0, np.cumsum(examples.values * weight[examples.columns])]
-    return np.diff(products[examples.starts])
 
 
 def _sigmoid(margin: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,10 +1,12 @@
-"""Which origins are left out together, and the plain baseline that every figure stands beside."""
+"""What is left out of training together, and the plain baseline that figures stand beside."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
+from zlib import crc32
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,21 +19,65 @@ if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
 
 SECONDS = (5.0, 10.0, 15.0, 30.0, float("inf"))  # beginnings of a call that the baseline scores
-QUICK_FOLDS = 5
+FOLDS = 5
 
 
-def folds(conversations: Sequence[Conversation], *, quick: bool) -> list[tuple[str, ...]]:
-    """Return the sets of origins to leave out: each source, each topic of our own dialogues.
+class Fold(msgspec.Struct, frozen=True):
+    """The conversations, by id, that one model does not learn from."""
+
+    name: str
+    ids: frozenset[str]
+
+    def kept(self, conversations: Iterable[Conversation]) -> list[Conversation]:
+        """Return those that are taught."""
+        return [talk for talk in conversations if talk.id not in self.ids]
+
+    def left_out(self, conversations: Iterable[Conversation]) -> list[Conversation]:
+        """Return those that are not."""
+        return [talk for talk in conversations if talk.id in self.ids]
+
+
+def origin_folds(conversations: Sequence[Conversation], *, quick: bool) -> list[Fold]:
+    """Leave out each source and each topic of our own dialogues: callers of a kind never heard.
 
     `quick` leaves out several at a time, in five sets; never all benign or all scams.
     """
-    origins = sorted({talk.origin for talk in trainable(conversations)})
-    if not quick:
-        return [(origin,) for origin in origins]
-    ours = [origin for origin in origins if origin.startswith(f"{OURS}/")]
-    rest = [origin for origin in origins if origin not in ours]
-    mixed = [*rest[::2], *rest[1::2], *ours]
-    return [tuple(mixed[at::QUICK_FOLDS]) for at in range(min(QUICK_FOLDS, len(mixed)))]
+    taught = trainable(conversations)
+    origins = sorted({talk.origin for talk in taught})
+    sets: list[tuple[str, ...]] = [(origin,) for origin in origins]
+    if quick:
+        ours = [origin for origin in origins if origin.startswith(f"{OURS}/")]
+        rest = [origin for origin in origins if origin not in ours]
+        mixed = [*rest[::2], *rest[1::2], *ours]
+        sets = [tuple(mixed[at::FOLDS]) for at in range(min(FOLDS, len(mixed)))]
+    return [
+        Fold(", ".join(names), frozenset(talk.id for talk in taught if talk.origin in names))
+        for names in sets
+    ]
+
+
+def campaign_folds(conversations: Sequence[Conversation]) -> list[Fold]:
+    """Leave out, in five sets, campaigns of known scams and whole sources of honest calls.
+
+    This is what a server meets: new campaigns of the kinds of scams there are, and honest calls
+    of kinds that nobody thought of. A source that has both labels is left out whole, and so is
+    a topic of our own dialogues.
+    """
+    taught = trainable(conversations)
+    whole = sorted({talk.origin for talk in taught if not talk.is_scam})
+    return [
+        Fold(
+            f"campaigns, set {number + 1}",
+            frozenset(talk.id for talk in taught if _set_of(talk, whole) == number),
+        )
+        for number in range(FOLDS)
+    ]
+
+
+def _set_of(talk: Conversation, whole: Sequence[str]) -> int:
+    if talk.origin in whole:
+        return whole.index(talk.origin) % FOLDS
+    return crc32(f"{talk.source}/{talk.cluster}".encode()) % FOLDS
 
 
 class Baseline:
@@ -80,10 +126,9 @@ class Baseline:
         )
 
 
-def baseline_views(conversations: Sequence[Conversation], left_out: Sequence[str]) -> list[View]:
-    """Return what the baseline is taught: the same views as the model."""
-    kept = [talk for talk in trainable(conversations) if talk.origin not in left_out]
-    return [view for talk in kept for view in views(talk)]
+def taught_views(conversations: Sequence[Conversation]) -> list[View]:
+    """Return what model and baseline are taught of conversations."""
+    return [view for talk in trainable(conversations) for view in views(talk)]
 
 
 def _limits(words: int) -> Iterator[float]:

@@ -29,32 +29,35 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Fusion(msgspec.Struct, frozen=True):
-    """How the detectors' points become a risk: see `detectors.fusion`.
+    """How evidence becomes log odds of a scam: see `detectors.fusion`.
 
-    Slopes turn points into log odds, limits bound what one detector can add.
+    All are log odds per unit of evidence. Where there are two, the first holds for a call's first
+    words and fades into the second. None of what more evidence adds is negative.
     """
 
     bias: float
-    classifier_slope: float
-    classifier_offset: float
-    classifier_limit: float
-    classifier_floor: float  # the most that a classifier that hears nothing odd takes away
-    pattern_slope: float
-    pattern_limit: float
-    keyword_slope: float
-    keyword_limit: float
-    behaviour_slope: float
-    behaviour_limit: float
-    length_slope: float  # what each doubling of the caller's words past `length_words` takes away
-    length_words: int
-    silence: float  # what is taken away before a word is heard; a third remains of it after
-    silence_words: int  # so many words of the caller
+    calm_first: float  # margin of the classifier below 0
+    calm_later: float
+    odd_first: float  # from 0 up to `detectors.fusion.SURE`
+    odd_later: float
+    sure_first: float  # above that
+    sure_later: float
+    phrases_first: float  # points of phrases, up to `detectors.fusion.SOME_PHRASES`
+    phrases_later: float
+    more_phrases_first: float  # above that
+    more_phrases_later: float
+    keywords: float
+    behaviour: float
+    opening: float  # at a call's first words
+    silence: float  # before a word is heard
+    answered: float  # each doubling of what others have said
+    length: float  # each doubling of the party's words past `detectors.fusion.LONG_WORDS`
 
 
 class Bands(msgspec.Struct, frozen=True):
     """The risk from which each severity band begins; below `low` a call is minimal.
 
-    A band is left downwards only once the risk is `margin` below its beginning.
+    A band is left downwards only once the log odds are `margin` below its beginning.
     """
 
     low: float

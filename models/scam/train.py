@@ -1,38 +1,31 @@
-"""Trains the scam model from corpora: the shipped weights, and one set per left-out source."""
+"""Trains the scam model from corpora."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
-from models.scam.corpus import LICENCES, Conversation, trainable, views
+from models.scam.corpus import LICENCES, Conversation, trainable
 from models.scam.features import DIMENSION, VERSION
 from models.scam.fit import Weights, fit
-from models.scam.manifest import MODEL_FILE, Manifest, Source
-from models.scam.operating_points import BANDS, FUSION
+from models.scam.folds import taught_views
+from models.scam.manifest import MODEL_FILE, Fusion, Manifest, Source
+from models.scam.operating_points import BANDS
 
 NAME = "scam-twins"
-RELEASE = "2.0"
+RELEASE = "3.0"
 Progress = Callable[[float], None]
 
 
-def train(
-    conversations: Sequence[Conversation],
-    *,
-    seed: int,
-    progress: Progress,
-    left_out: Collection[str] = (),
-) -> Weights:
-    """Fit on what the licences allow, without the origins `left_out`.
-
-    An origin is a source, or "ours/" and a topic of the dialogues written for this project.
+def train(conversations: Sequence[Conversation], *, seed: int, progress: Progress) -> Weights:
+    """Fit on what the licences allow.
 
     Raises `ValueError` when that leaves no scam or no benign conversation.
     """
-    taught = [talk for talk in trainable(conversations) if talk.origin not in left_out]
-    if {talk.is_scam for talk in taught} != {True, False}:
+    views = taught_views(conversations)
+    if {view.scam for view in views} != {True, False}:
         raise ValueError("training needs scam and benign conversations of allowed sources")
-    return fit([view for talk in taught for view in views(talk)], seed=seed, progress=progress)
+    return fit(views, seed=seed, progress=progress)
 
 
 def sources_of(conversations: Sequence[Conversation]) -> tuple[Source, ...]:
@@ -50,8 +43,10 @@ def sources_of(conversations: Sequence[Conversation]) -> tuple[Source, ...]:
     )
 
 
-def manifest_of(content: bytes, *, seed: int, sources: tuple[Source, ...]) -> Manifest:
-    """Describe model bytes at the shipped operating points."""
+def manifest_of(
+    content: bytes, *, seed: int, fusion: Fusion, sources: tuple[Source, ...]
+) -> Manifest:
+    """Describe model bytes at the shipped bands."""
     return Manifest(
         name=NAME,
         version=RELEASE,
@@ -60,7 +55,7 @@ def manifest_of(content: bytes, *, seed: int, sources: tuple[Source, ...]) -> Ma
         features=VERSION,
         dimension=DIMENSION,
         seed=seed,
-        fusion=FUSION,
+        fusion=fusion,
         bands=BANDS,
         sources=sources,
     )

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from models.scam.corpus import Conversation, Turn, read_conversations
-from models.scam.folds import Baseline, baseline_views, folds
+from models.scam.corpus import LICENCES, Conversation, Turn, read_conversations
+from models.scam.folds import Baseline, campaign_folds, origin_folds, taught_views
 from tests.models import corpora
 from voice_server.cli.evaluate import command, half_of, lot, thinned
 
@@ -41,18 +41,38 @@ def own(topic: str, number: int) -> Conversation:
 def test_every_origin_is_left_out_once(talks: list[Conversation]) -> None:
     mixed = [*talks, own("bank", 1), own("rent", 1)]
     origins = ["botbots", "bothbosu", "ncsu_robocall", "ours/bank", "ours/rent"]
-    assert folds(mixed, quick=False) == [(origin,) for origin in origins]
-    quick = folds(mixed, quick=True)
-    assert sorted(origin for each in quick for origin in each) == origins
+    assert [fold.name for fold in origin_folds(mixed, quick=False)] == origins
+    quick = origin_folds(mixed, quick=True)
+    assert sorted(name for fold in quick for name in fold.name.split(", ")) == origins
+    for folds in (quick, origin_folds(mixed, quick=False), campaign_folds(mixed)):
+        left_out = [talk.id for fold in folds for talk in fold.left_out(mixed)]
+        assert sorted(left_out) == sorted(talk.id for talk in mixed if talk.source in LICENCES)
+        for fold in folds:
+            assert not fold.ids & {talk.id for talk in fold.kept(mixed)}
+
+
+def test_a_campaign_is_left_out_whole_and_a_source_with_honest_calls_too(
+    talks: list[Conversation],
+) -> None:
+    sets = [
+        {(each.source, each.cluster) for each in fold.left_out(talks)}
+        for fold in campaign_folds(talks)
+    ]
+    assert len([found for found in sets if any(source == "botbots" for source, _ in found)]) == 1
+    assert len([found for found in sets if any(source == "bothbosu" for source, _ in found)]) == 1
+    robocalls = [
+        {cluster for source, cluster in found if source == "ncsu_robocall"} for found in sets
+    ]
+    assert len([found for found in robocalls if found]) > 1
+    assert sum(map(len, robocalls)) == len(set().union(*robocalls))
 
 
 def test_the_baseline_learns_and_scores_beginnings(talks: list[Conversation]) -> None:
-    baseline = Baseline(baseline_views(talks, ()), seed=1)
+    baseline = Baseline(taught_views(talks), seed=1)
     scam, benign = baseline.read([corpora.SCAM[0], corpora.BENIGN[0]])
     assert scam > benign
     long = Conversation("1", "sgd", "scam", "1", (Turn("caller", "please wait " * 60),))
     assert [seconds for seconds, _ in baseline.steps(long)] == [4.8, 10.0, 14.8, 30.0, 48.0]
-    assert "ncsu_robocall" not in {view.source for view in baseline_views(talks, ["ncsu_robocall"])}
 
 
 def test_thinning_keeps_the_same_few_of_each_kind(talks: list[Conversation]) -> None:
@@ -79,7 +99,15 @@ def test_the_command_writes_every_table(folder: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(command, ["scam", *places, "--quick", "--json"])
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    assert {"summary", "left_out", "hard", "ablations", "learning_curve", "speed"} <= found.keys()
+    assert {
+        "summary",
+        "campaigns",
+        "left_out",
+        "hard",
+        "ablations",
+        "learning_curve",
+        "speed",
+    } <= found.keys()
     names = {line["name"] for line in found["summary"]}
     assert "calibration error (ECE)" in names
     page = (tmp_path / "EVALUATION.md").read_text(encoding="utf-8")

@@ -25,7 +25,7 @@ def talk(*lines: str, source: str = "ours") -> Conversation:
 
 def final(model: ScamModel, call: Conversation, name: str = "everything") -> float:
     manifest = model.manifest
-    (one,) = scored([hear(model, call)], manifest.fusion, manifest.bands, mask=ABLATIONS[name])
+    (one,) = scored([hear(model, call)], manifest.fusion, mask=ABLATIONS[name])
     return one.steps[-1][1]
 
 
@@ -35,7 +35,7 @@ def test_the_risk_is_that_of_the_command(model: ScamModel, lines: tuple[str, ...
     said = [msgspec.convert(msgspec.to_builtins(turn), Said) for turn in call.turns]
     trace = play(model, Talk(id="1", turns=tuple(said)))
     manifest = model.manifest
-    (one,) = scored([hear(model, call)], manifest.fusion, manifest.bands)
+    (one,) = scored([hear(model, call)], manifest.fusion)
     assert [risk for _, risk in one.steps] == pytest.approx([step[2] for step in trace.steps])
     assert [seconds for seconds, _ in one.steps] == pytest.approx(trace.seconds, abs=0.01)
 
@@ -50,15 +50,15 @@ def test_a_robocall_is_less_risky_without_any_of_its_detectors(model: ScamModel)
 def test_topics_of_our_own_can_be_told_apart(model: ScamModel) -> None:
     manifest = model.manifest
     heard = [hear(model, talk("hello"))]
-    assert scored(heard, manifest.fusion, manifest.bands)[0].source == "ours"
-    apart = scored(heard, manifest.fusion, manifest.bands, by_origin=True)
+    assert scored(heard, manifest.fusion)[0].source == "ours"
+    apart = scored(heard, manifest.fusion, by_origin=True)
     assert apart[0].source == "ours/bank"
 
 
 def test_a_call_without_words_has_no_moment(model: ScamModel) -> None:
     heard = hear(model, talk())
     assert heard.moments == ()
-    assert scored([heard], model.manifest.fusion, model.manifest.bands)[0].steps == ()
+    assert scored([heard], model.manifest.fusion)[0].steps == ()
 
 
 def test_the_evidence_of_a_conversation_is_that_of_its_watched_parties(model: ScamModel) -> None:

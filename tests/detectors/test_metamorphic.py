@@ -18,6 +18,7 @@ from tests.detectors.test_scenarios import HONEST, SCAMS
 
 # How far harmless changes may move the risk: the bands are 0.2 and more apart.
 RAISED, MOVED, SPLIT = 0.1, 0.1, 0.15
+ANSWERED = 0.2  # a caller whom somebody answers is a little less like a recording
 FEW = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -125,11 +126,12 @@ def test_nothing_our_agent_says_raises_an_alarm(model: ScamModel, name: str) -> 
     ],
 )
 @pytest.mark.parametrize("name", EITHER)
-def test_a_notice_of_our_agent_moves_the_risk_by_little(
+def test_a_notice_of_our_agent_lowers_the_risk_by_little_and_raises_it_never(
     model: ScamModel, name: str, notice: str
 ) -> None:
     lines = EITHER[name]
-    assert last(model, [*lines, notice]) == pytest.approx(last(model, lines), abs=MOVED)
+    before, after = last(model, lines), last(model, [*lines, notice])
+    assert before - ANSWERED < after <= before
     assert highest(model, [notice, *lines]) <= highest(model, lines) + RAISED
 
 

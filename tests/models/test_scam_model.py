@@ -22,7 +22,7 @@ from models.scam.manifest import (
     read_model,
     write_model,
 )
-from models.scam.operating_points import BANDS, FUSION
+from models.scam.operating_points import BANDS
 
 SIZE_LIMIT = 5_000_000
 SENTENCE = "your social security number has been suspended press 1 to speak with an officer"
@@ -45,7 +45,7 @@ def test_the_weights_match_their_checksum_and_are_small(manifest: Manifest, cont
 
 def test_the_manifest_agrees_with_the_code(manifest: Manifest) -> None:
     assert (manifest.features, manifest.dimension) == (VERSION, DIMENSION)
-    assert (manifest.fusion, manifest.bands) == (FUSION, BANDS)
+    assert manifest.bands == BANDS
     assert {source.name for source in manifest.sources} <= LICENCES.keys()
     assert all(source.licence == LICENCES[source.name] for source in manifest.sources)
 
@@ -65,7 +65,7 @@ def test_inputs_and_outputs_have_the_agreed_shape(content: bytes) -> None:
 
 def test_a_pinned_sentence_keeps_its_margin(content: bytes) -> None:
     (reading,) = Classifier(content).read([Memory().step(SENTENCE.split())])
-    assert reading.margin == pytest.approx(3.229, abs=0.01)
+    assert reading.margin == pytest.approx(4.746, abs=0.01)
 
 
 def test_an_utterance_takes_well_under_three_milliseconds(content: bytes) -> None:

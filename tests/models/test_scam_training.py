@@ -26,7 +26,9 @@ from models.scam.corpus import (
 )
 from models.scam.export import to_onnx
 from models.scam.fit import inverse_document_frequencies
+from models.scam.folds import origin_folds
 from models.scam.manifest import read_manifest, read_model
+from models.scam.operating_points import PRIOR
 from models.scam.train import manifest_of, sources_of, train
 from tests.models import corpora
 from voice_server.cli.train import command
@@ -68,6 +70,11 @@ def test_the_victims_words_are_no_example_of_a_scam() -> None:
     heard = [view.utterances for view in views(scam)]
     assert heard == [(("pay", "now"), ("oh", "no")), (("pay", "now"),)]
     assert len(list(views(benign))) == 3
+    rung = (Turn("agent", "hello"), Turn("callee", "pay now"))
+    assert [view.utterances for view in views(Conversation("4", "ours", "scam", "4", rung))] == [
+        (("hello",), ("pay", "now")),
+        (("pay", "now"),),
+    ]
     assert list(views(Conversation("3", "sgd", "benign", "3", ()))) == []
 
 
@@ -113,12 +120,14 @@ def test_training_without_one_label_is_refused(talks: list[Conversation]) -> Non
 
 
 def test_a_source_can_be_left_out(talks: list[Conversation]) -> None:
-    kept = train(talks, seed=1, progress=ignore, left_out=["ncsu_robocall"])
+    (fold,) = (one for one in origin_folds(talks, quick=False) if one.name == "ncsu_robocall")
+    assert {talk.source for talk in fold.left_out(talks)} == {"ncsu_robocall"}
+    kept = train(fold.kept(talks), seed=1, progress=ignore)
     assert not np.array_equal(kept.weight, train(talks, seed=1, progress=ignore).weight)
 
 
 def test_the_manifest_carries_the_sources(talks: list[Conversation]) -> None:
-    manifest = manifest_of(b"content", seed=5, sources=sources_of(talks))
+    manifest = manifest_of(b"content", seed=5, fusion=PRIOR, sources=sources_of(talks))
     decoded = msgspec.json.decode(msgspec.json.encode(manifest), type=type(manifest))
     assert decoded == manifest
     assert manifest.seed == 5
@@ -134,7 +143,8 @@ def test_our_own_dialogues_are_left_out_by_topic(talks: list[Conversation]) -> N
 
     mixed = [*talks, *(own(n, t, f"{t} zebra") for t in ("bank", "rent") for n in range(3))]
     assert {talk.origin for talk in mixed} >= {"ours/bank", "ours/rent", "botbots"}
-    without = train(mixed, seed=1, progress=ignore, left_out=["ours/bank"])
+    (fold,) = (one for one in origin_folds(mixed, quick=False) if one.name == "ours/bank")
+    without = train(fold.kept(mixed), seed=1, progress=ignore)
     bank = Memory().step(["bank"]).features[0]
     rent = Memory().step(["rent"]).features[0]
     assert without.idf[bank] == 0

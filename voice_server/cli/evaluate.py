@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -13,9 +12,8 @@ import msgspec
 from rich.console import Console
 from rich.progress import Progress
 
-from detectors import left_out
-from detectors.classifier import Classifier
 from detectors.detector import ScamModel
+from detectors.fusion_fit import fit_fusion
 from detectors.left_out import Heard
 from detectors.metrics import Scored
 from detectors.speed import Speed, measure
@@ -24,15 +22,15 @@ from models.scam.corpus import (
     LICENCES,
     OURS,
     Conversation,
-    View,
     read_dialogues,
     views,
 )
-from models.scam.fit import Weights, fit
-from models.scam.folds import Baseline, baseline_views, folds
+from models.scam.fit import fit
+from models.scam.folds import Baseline, Fold, campaign_folds, origin_folds, taught_views
 from models.scam.manifest import FOLDER, Manifest, ModelError, read_manifest
-from voice_server.cli.figures import Figures, report, results
-from voice_server.cli.train import as_onnx, fitted, read_corpora
+from models.scam.operating_points import PRIOR
+from voice_server.cli.figures import Figures, Judged, report, results
+from voice_server.cli.lessons import Lessons, need_libraries, read_corpora
 
 EVALUATION_FILE = "EVALUATION.md"
 _QUICK_TAUGHT, _QUICK_PLAYED = 200, 80  # conversations of one source and label
@@ -74,10 +72,7 @@ def command() -> None:
 def scam(data: Path, out: Path, dialogues: Path, as_json: bool, quick: bool) -> None:
     """Train without each source and each topic of our own, and see what is made of it."""
     corpora = read_corpora(data)
-    if find_spec("sklearn") is None:
-        raise click.ClickException(
-            "the baseline needs scikit-learn; install it with: pip install 'voice-server[train]'"
-        )
+    need_libraries()
     try:
         manifest = read_manifest()
         shipped = ScamModel.load()
@@ -101,6 +96,7 @@ class Course:
         self, talks: list[Conversation], manifest: Manifest, progress: Progress, *, quick: bool
     ) -> None:
         self._manifest = manifest
+        self._lessons = Lessons(progress, seed=manifest.seed)
         self._progress = progress
         self._quick = quick
         self._taught = thinned(talks, _QUICK_TAUGHT) if quick else talks
@@ -108,43 +104,44 @@ class Course:
 
     def run(self, shipped: ScamModel, hard: list[Conversation]) -> Figures:
         """Play everything; the order of the steps is that of the report."""
-        heard, baseline = self._left_out()
+        campaigns = self._leave_out(campaign_folds(self._taught))
+        origins = self._leave_out(origin_folds(self._taught, quick=self._quick))
+        heard = [*campaigns, *origins]
         unseen = [talk for talk in self._played if talk.source not in LICENCES]
-        plain = Baseline(baseline_views(self._taught, ()), seed=self._manifest.seed)
+        plain = Baseline(taught_views(self._taught), seed=self._manifest.seed)
         return Figures(
-            left_out=heard,
-            left_out_baseline=baseline,
-            unseen=self._play(shipped, unseen, "evaluation-only sources"),
+            campaigns=self._judged(campaigns, heard),
+            campaigns_baseline=self._plainly(campaigns),
+            left_out=self._judged(origins, heard),
+            left_out_baseline=self._plainly(origins),
+            unseen=self._lessons.listen(shipped, unseen, "sources for evaluation only"),
             unseen_baseline=read_plainly(plain, unseen),
-            hard=self._play(shipped, hard, "dev_hard"),
+            hard=self._lessons.listen(shipped, hard, "dev_hard"),
             hard_baseline=read_plainly(plain, hard),
             hard_taught=self._hard_taught(hard),
             curve=self._learning_curve([*hard, *unseen]),
             speed=self._speed(shipped),
         )
 
-    def _left_out(self) -> tuple[list[Heard], list[Scored]]:
-        heard: list[Heard] = []
-        plain: list[Scored] = []
-        for origins in folds(self._taught, quick=self._quick):
-            talks = [talk for talk in self._played if talk.origin in origins]
-            weights = self._fitted(origins)
-            if weights is None:
-                continue
-            title = f"without {', '.join(origins)[:40]}"
-            heard += self._play(self._model(weights), talks, title)
-            taught = baseline_views(self._taught, origins)
-            plain += read_plainly(Baseline(taught, seed=self._manifest.seed), talks)
-        return heard, plain
+    def _leave_out(self, folds: Sequence[Fold]) -> list[tuple[Fold, list[Heard]]]:
+        return self._lessons.leave_out(folds, self._taught, self._played)
 
-    def _fitted(self, origins: Sequence[str]) -> Weights | None:
-        """Train without origins; None where nothing of one label would remain."""
-        try:
-            seed = self._manifest.seed
-            title = f"train without {', '.join(origins)[:40]}"
-            return fitted(self._taught, self._progress, seed=seed, left_out=origins, title=title)
-        except click.ClickException:
-            return None
+    def _judged(
+        self, folds: Sequence[tuple[Fold, list[Heard]]], heard: Sequence[tuple[Fold, list[Heard]]]
+    ) -> list[Judged]:
+        """Weigh the evidence of each fold as the conversations outside it say it should be."""
+        found: list[Judged] = []
+        for fold, mine in self._progress.track(folds, description="weigh the evidence"):
+            others = [each for _, some in heard for each in some if each.id not in fold.ids]
+            found.append(Judged(fit_fusion(others, PRIOR), mine))
+        return found
+
+    def _plainly(self, folds: Sequence[tuple[Fold, list[Heard]]]) -> list[Scored]:
+        found: list[Scored] = []
+        for fold, _ in self._progress.track(folds, description="baseline"):
+            baseline = Baseline(taught_views(fold.kept(self._taught)), seed=self._manifest.seed)
+            found += read_plainly(baseline, fold.left_out(self._played))
+        return found
 
     def _hard_taught(self, hard: Sequence[Conversation]) -> list[Heard]:
         """Teach one half of the hard set, by clusters, and play the other; and the reverse.
@@ -153,12 +150,11 @@ class Course:
         """
         heard: list[Heard] = []
         for half in (0, 1):
-            taught = [talk for talk in hard if half_of(talk) != half]
-            examples: list[View] = baseline_views(self._taught, ())
-            examples += [view for talk in taught for view in views(talk)]
+            examples = taught_views(self._taught)
+            examples += [view for talk in hard if half_of(talk) != half for view in views(talk)]
             weights = fit(examples, seed=self._manifest.seed, progress=lambda _: None)
             asked = [talk for talk in hard if half_of(talk) == half]
-            heard += self._play(self._model(weights), asked, f"dev_hard, half {half + 1}")
+            heard += self._lessons.play(weights, asked, f"dev_hard, half {half + 1}")
         return heard
 
     def _learning_curve(self, talks: Sequence[Conversation]) -> list[tuple[float, list[Heard]]]:
@@ -166,22 +162,10 @@ class Course:
         curve: list[tuple[float, list[Heard]]] = []
         for share in _SHARES:
             kept = [talk for talk in self._taught if talk.source != OURS or lot(talk) < share]
-            title = f"train with {share:.0%} of our dialogues"
-            weights = fitted(kept, self._progress, seed=self._manifest.seed, title=title)
-            curve.append((share, self._play(self._model(weights), talks, title)))
+            title = f"with {share:.0%} of our dialogues"
+            weights = self._lessons.teach(kept, title)
+            curve.append((share, self._lessons.play(weights, talks, title)))
         return curve
-
-    def _model(self, weights: Weights) -> ScamModel:
-        content = as_onnx(weights)
-        checksum = hashlib.sha256(content).hexdigest()
-        manifest = msgspec.structs.replace(self._manifest, sha256=checksum)
-        return ScamModel(Classifier(content), manifest)
-
-    def _play(self, model: ScamModel, talks: Sequence[Conversation], title: str) -> list[Heard]:
-        tracked: Iterable[Conversation] = self._progress.track(
-            talks, description=f"play {title}", total=len(talks)
-        )
-        return [left_out.hear(model, talk) for talk in tracked]
 
     def _speed(self, shipped: ScamModel) -> Speed:
         texts = [turn.text for talk in self._played[::40] for turn in talk.turns]

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
-import msgspec
 from rich.console import Console
-from rich.progress import Progress, TaskID
+from rich.progress import Progress
 
-from models.scam.corpus import DIALOGUES, Conversation, read_conversations, read_dialogues
-from models.scam.fit import Weights
-from models.scam.manifest import FOLDER, write_model
-from models.scam.train import manifest_of, sources_of, train
-
-FILES = ("train", "dev", "dev_hard")
+from detectors.fusion_fit import fit_fusion
+from models.scam.corpus import DIALOGUES, Conversation, read_dialogues
+from models.scam.folds import campaign_folds, origin_folds
+from models.scam.manifest import FOLDER, Fusion, write_model
+from models.scam.operating_points import PRIOR
+from models.scam.train import manifest_of, sources_of
+from voice_server.cli.lessons import Lessons, as_onnx, need_libraries, read_corpora
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -46,57 +46,27 @@ def command() -> None:
 )
 @click.option("--seed", default=1, show_default=True, help="Same data and seed, same weights.")
 def scam(data: Path, dialogues: Path, out: Path, seed: int) -> None:
-    """Train the scam classifier on the CPU, from sources whose licences allow it."""
+    """Train the scam model on the CPU, from sources whose licences allow it.
+
+    The classifier is fitted to everything; how its word is weighed beside that of the other
+    detectors, to what it says of conversations that it did not learn from.
+    """
     talks = read_corpora(data)["train"] + read_dialogues(dialogues)
+    need_libraries()
     with Progress(console=Console(stderr=True)) as progress:
-        content = as_onnx(fitted(talks, progress, seed=seed))
-    manifest = manifest_of(content, seed=seed, sources=sources_of(talks))
+        lessons = Lessons(progress, seed=seed)
+        content = as_onnx(lessons.teach(talks, "everything"))
+        fusion = _weighed(lessons, talks)
+    manifest = manifest_of(content, seed=seed, fusion=fusion, sources=sources_of(talks))
     write_model(out, content, manifest)
     click.echo(f"{manifest.model_version}: {len(content):,} bytes in {out / manifest.file}")
     click.echo("figures: voice-server evaluate scam --data DIR")
 
 
-def read_corpora(data: Path) -> dict[str, list[Conversation]]:
-    """Read the corpus files there are; raises `click.ClickException` without train.jsonl."""
-    folder = data if (data / "train.jsonl").exists() else data / "corpus"
-    if not (folder / "train.jsonl").exists():
-        raise click.ClickException(f"no train.jsonl in {data}; --data names the corpus folder")
+def _weighed(lessons: Lessons, talks: Sequence[Conversation]) -> Fusion:
+    folds = [*campaign_folds(talks), *origin_folds(talks, quick=True)]
+    heard = [each for _, some in lessons.leave_out(folds, talks, talks) for each in some]
     try:
-        return {
-            name: read_conversations(folder / f"{name}.jsonl")
-            for name in FILES
-            if (folder / f"{name}.jsonl").exists()
-        }
-    except msgspec.DecodeError as error:
-        raise click.ClickException(f"a corpus file is not valid: {error}") from error
-
-
-def fitted(
-    talks: Sequence[Conversation],
-    progress: Progress,
-    *,
-    seed: int,
-    left_out: Sequence[str] = (),
-    title: str = "train",
-) -> Weights:
-    """Train with a bar; raises `click.ClickException` when a label is missing."""
-    task = progress.add_task(title, total=1.0)
-    try:
-        return train(talks, seed=seed, left_out=left_out, progress=_advance(progress, task))
+        return fit_fusion(heard, PRIOR)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
-
-
-def as_onnx(weights: Weights) -> bytes:
-    """Export weights; raises `click.ClickException` where the training extra is missing."""
-    try:
-        from models.scam.export import to_onnx
-    except ModuleNotFoundError as error:
-        raise click.ClickException(
-            "training needs the onnx package; install it with: pip install 'voice-server[train]'"
-        ) from error
-    return to_onnx(weights)
-
-
-def _advance(progress: Progress, task: TaskID) -> Callable[[float], None]:
-    return lambda share: progress.update(task, completed=share)
