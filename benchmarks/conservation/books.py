@@ -9,7 +9,9 @@ from fractions import Fraction
 import asyncpg
 import msgspec
 
-OURS = ("elevenlabs", "openai", "anthropic", "google", "grok", "serpapi")
+SPEECH = "elevenlabs"
+CARRIER = "twilio"
+BILLED = (SPEECH, CARRIER, "openai", "anthropic", "google", "grok", "serpapi")  # by somebody else
 DOUBTS = ".estimated_replies"  # replies whose usage nobody told; has no price, is on no bill
 
 
@@ -92,7 +94,7 @@ def _ledger(
     for row in rows:
         if row["item"].endswith(DOUBTS):
             ledger.doubts += row["quantity"]
-        elif row["item"].split(".")[0] in OURS:
+        elif row["item"].split(".")[0] in BILLED:
             ledger.quantities.setdefault(row["caller"], Counter())[row["item"]] = row["quantity"]
             ledger.booked.setdefault(row["caller"], {})[row["item"]] = row["micro_usd"]
     return ledger

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from benchmarks.conservation.town import Town, open_town
 from benchmarks.tagged import tagged_engines
 from voice_server.testing.box import Box, open_box
 from voice_server.testing.virtual import hold_time
+from voice_server.testing.wav import SAMPLE_RATE
 
 _QUIET_S = 60.0  # virtual, after the last call: late work is over, and its cost is booked
 _SETTLING_S = 1.0  # the same for one call that is over
@@ -76,16 +78,22 @@ class _Phones:
         self._tick = tick
         self.kinds: Counter[str] = Counter()
         self.alone: dict[str, Counter[str]] = {}  # metered, by the caller's number
+        self.carried: dict[str, Counter[str]] = {}  # the carrier's part of it, of all calls
+
+    @property
+    def metered(self) -> Counter[str]:
+        """What the providers and the carrier would bill, by item."""
+        return sum(self.carried.values(), self._town.metered)
 
     async def make_alone(self, calls: Iterator[Plan]) -> None:
         """One after the other: whatever is metered meanwhile belongs to the call."""
         for plan in calls:
-            before = self._town.metered
+            before = self.metered
             await self._make(plan)
             while self._box.server.desk.runs:
                 await asyncio.wait(self._box.server.desk.runs)
             await asyncio.sleep(_SETTLING_S)
-            self.alone[plan.from_number] = self._town.metered - before
+            self.alone[plan.from_number] = self.metered - before
 
     async def make_together(self, calls: Iterator[Plan], at_once: int) -> None:
         """Several phones that take the next call as soon as they are free."""
@@ -105,9 +113,22 @@ class _Phones:
             hang_up_at_s=plan.hang_up_at_s,
             faults=plan.faults,
         )
-        await phone.call()
+        report = await phone.call()
+        if phone.answered:
+            streamed_s = len(phone.tracks[0]) / SAMPLE_RATE
+            self.carried[plan.from_number] = Counter(
+                {
+                    "twilio.voice_inbound.minutes": _started(report.duration_s),
+                    "twilio.media_stream.minutes": _started(streamed_s),
+                }
+            )
         self.kinds[plan.kind] += 1
         self._tick()
+
+
+def _started(seconds: float) -> int:
+    """Minutes as the carrier bills them, of whatever has begun."""
+    return max(1, math.ceil(seconds / 60))
 
 
 async def conserve(
@@ -143,7 +164,7 @@ async def conserve(
         with hold_time():
             ledger = await books.read(database_url)
         visits = [visit for mind in town.minds.values() for visit in mind.visits]
-        lines = tuple(_lines(ledger, town))
+        lines = tuple(_lines(ledger, phones))
         checks = tuple(_checks(ledger, town, phones, lines, rejected=box.server.outbox.rejected))
         return Report(
             calls=calls,
@@ -160,8 +181,8 @@ async def conserve(
         )
 
 
-def _lines(ledger: Ledger, town: Town) -> Iterator[Line]:
-    ours, metered = ledger.totals, town.metered
+def _lines(ledger: Ledger, phones: _Phones) -> Iterator[Line]:
+    ours, metered = ledger.totals, phones.metered
     booked: Counter[str] = Counter()
     due: Counter[str] = Counter()
     for caller, quantities in ledger.quantities.items():
@@ -182,11 +203,13 @@ def _checks(
     dues = {caller: Counter(ledger.worth(bill)) for caller, bill in phones.alone.items()}
     booked = {caller: Counter(bill) for caller, bill in ledger.booked.items()}
     yield _same("calls alone: micro-dollars", dues, booked)
-    thoughts = {
-        caller: Counter({k: n for k, n in bill.items() if not k.startswith("elevenlabs")})
-        for caller, bill in ledger.quantities.items()
-    }
-    yield _same("all calls: thoughts and searches", town.metered_of_callers(), thoughts)
+    yield _same(
+        "all calls: thoughts and searches",
+        town.metered_of_callers(),
+        _without(ledger.quantities, books.SPEECH, books.CARRIER),
+    )
+    others = {item.split(".")[0] for item in ledger.totals} - {books.CARRIER}
+    yield _same("all calls: minutes", phones.carried, _without(ledger.quantities, *others))
     sums = (ledger.all_micro_usd, ledger.session_micro_usd, ledger.usage_micro_usd)
     yield Check(
         "rows, sessions and days tell the same",
@@ -194,6 +217,14 @@ def _checks(
         "{} booked, {} in the sessions, {} in the usage".format(*sums),
     )
     yield Check("no row was refused", not rejected, f"{rejected} refused")
+
+
+def _without(bills: dict[str, Counter[str]], *others: str) -> dict[str, Counter[str]]:
+    """The bills without what these have metered."""
+    return {
+        caller: Counter({k: n for k, n in bill.items() if k.split(".")[0] not in others})
+        for caller, bill in bills.items()
+    }
 
 
 def _same(name: str, theirs: dict[str, Counter[str]], ours: dict[str, Counter[str]]) -> Check:
