@@ -11,7 +11,7 @@ import msgspec
 
 from benchmarks.conservation.run import Report, conserve
 from benchmarks.database import throwaway_database
-from benchmarks.soak.__main__ import progress_of_calls
+from benchmarks.progress import progress_of_calls
 from voice_server.telemetry import configure_logging
 from voice_server.testing.virtual import VirtualLoop
 

@@ -14,7 +14,7 @@ import msgspec
 from benchmarks.database import throwaway_database
 from benchmarks.faults.run import Cell, Matrix, cells, open_trial, table
 from benchmarks.faults.world import ENGINES, FAULTS
-from benchmarks.soak.__main__ import progress_of_calls
+from benchmarks.progress import progress_of_calls
 from voice_server.telemetry import configure_logging
 from voice_server.testing.virtual import VirtualLoop
 

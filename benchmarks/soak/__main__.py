@@ -11,16 +11,8 @@ from pathlib import Path
 
 import click
 import msgspec
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
+from benchmarks.progress import progress_of_calls
 from benchmarks.soak.run import SoakReport, soak
 from voice_server.telemetry import configure_logging
 from voice_server.testing.virtual import VirtualLoop
@@ -64,18 +56,6 @@ def main(calls: int, warm_up: int, at_once: int, seed: int, as_json: bool) -> No
     else:
         _print(report)
     sys.exit(0 if report.ok else 1)
-
-
-def progress_of_calls() -> Progress:
-    """A bar on stderr, with what is done, what is left and how long that takes."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
 
 
 def _print(report: SoakReport) -> None:
