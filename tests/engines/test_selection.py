@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -25,7 +26,7 @@ from tests.runtime.fakes import (
 )
 from voice_server.engines.ears import EarsChain
 from voice_server.engines.language import LanguageChain
-from voice_server.engines.phrases import PreparedVoice
+from voice_server.engines.phrases import Phrases, PreparedVoice
 from voice_server.engines.selection import Engines
 from voice_server.llm.toolbox import CombinedToolbox
 from voice_server.ports import CallFacts
@@ -100,6 +101,9 @@ class Vault:
     async def choose(self, user_id: str, wanted: Mapping[Engine, Any]) -> dict[Engine, Any]:
         self.wanted = wanted
         return {engine: self._rows.get(engine.value, ()) for engine in wanted}
+
+    async def used(self, user_id: str, choice: KeyChoice) -> None:
+        """Nothing is counted here."""
 
 
 def key(provider: Provider, owner: Any) -> KeyChoice:
@@ -202,6 +206,33 @@ def test_the_phone_rings_until_a_voice_is_ready(virtual):
         async with open_elevenlabs() as lab:
             assert await ringing_s(lab.url, lab.key) < 0.1
             assert lab.contexts_opened == 0
+
+    virtual(scene())
+
+
+async def phrases_of(engines: Engines, user_id: str) -> Phrases:
+    agent = msgspec.structs.replace(FACTS.agent, user_id=user_id)
+    plan = await engines.choose(msgspec.structs.replace(FACTS, agent=agent))
+    phrases = plan.services(lambda consumed: None).phrases
+    assert isinstance(phrases, Phrases)
+    return phrases
+
+
+def test_phrases_said_on_a_tenants_own_account_are_not_for_others(virtual):
+    async def scene() -> None:
+        async with open_elevenlabs() as lab:
+            own = KeyChoice(Provider.ELEVENLABS, SecretStr(lab.key), "tenant")
+            of = ProviderSettings(elevenlabs_api_url=lab.url)
+            engines = Engines(of, Vault(text_to_speech=(own,)), local(), can_transfer=True)
+            first, second, third = [await phrases_of(engines, user) for user in ("a", "b", "a")]
+            spoken = asyncio.Event()
+            spoken.set()
+            async with aclosing(first.prepare(["Hold on."], FACTS, spoken)) as costs:
+                _ = [consumed async for consumed in costs]
+            assert first.own("Hold on.")
+            assert second.own("Hold on.") is None
+            assert third.own("Hold on.") == first.own("Hold on.")
+            await engines.close()
 
     virtual(scene())
 

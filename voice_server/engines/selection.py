@@ -126,7 +126,7 @@ class RemotePlan(msgspec.Struct, frozen=True):
             local = self._local(Engine.TEXT_TO_SPEECH)
             voices.append(VoiceLink(services.text_to_speech, local, LOCAL_LIMITS))
             chain = VoiceChain(voices)
-            phrases = Phrases(self.phrases, chain, _name_of(self.voice))
+            phrases = Phrases(self.phrases, chain, self._voice_name())
             services = msgspec.structs.replace(
                 services, text_to_speech=PreparedVoice(chain, phrases), phrases=phrases
             )
@@ -157,6 +157,11 @@ class RemotePlan(msgspec.Struct, frozen=True):
         if isinstance(link.connection, AnthropicConnection):
             return AnthropicChat(link.connection, link.mind, self.tools, THINK_LIMITS, spend)
         return OpenAIChat(link.connection, link.mind, self.tools, THINK_LIMITS, spend)
+
+    def _voice_name(self) -> str:
+        """What distinguishes the voice: what a tenant's own account said is for that tenant."""
+        payer = self.user_id if self.user_id in self.voices[0].owners else ""
+        return msgspec.json.encode((payer, self.voice)).decode()
 
     def _answer_s(self) -> float:
         if self.ears_config.commit_strategy is CommitStrategy.VAD:
@@ -306,11 +311,6 @@ class Engines:
         await self._sockets.close()
         await self._accounts.close()
         await self._notes.close()
-
-
-def _name_of(voice: VoiceConfig) -> str:
-    """What distinguishes the sound of this voice from all others."""
-    return msgspec.json.encode(voice).decode()
 
 
 def _tell(facts: CallFacts, warnings: Sequence[str]) -> None:
