@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from hypothesis import settings
 
 from voice_server.testing.virtual import VirtualLoop
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from voice_server.testing.box import Box
 
 pytest_plugins = ["pytester"]
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 T = TypeVar("T")
 Virtual = Callable[[Coroutine[Any, Any, T]], T]

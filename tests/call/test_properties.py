@@ -14,7 +14,7 @@ from voice_server.call import MOVES, Call, Disposition, Phase
 from voice_server.call import commands as c
 
 TAPES = st.binary(min_size=2, max_size=300)
-SEARCH = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SEARCH = settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
 LONG_CALLS = 250
 
 

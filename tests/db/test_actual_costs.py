@@ -187,7 +187,7 @@ tells = st.dictionaries(st.sampled_from(ITEMS), st.integers(0, 10**9))
 
 
 @given(calls=st.lists(st.tuples(costs, tells, st.booleans()), min_size=1, max_size=4))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 def test_calls_and_days_add_up_to_the_micro_dollar(
     calls: list[tuple[list[tuple[str, int]], dict[str, int], bool]],
 ) -> None:

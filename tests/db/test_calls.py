@@ -159,7 +159,6 @@ async def test_writing_every_row_twice_changes_nothing(
 
 @settings(
     max_examples=15,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(data=st.data())

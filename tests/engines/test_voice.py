@@ -207,7 +207,7 @@ _MOODS = st.dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.sampled_from(["Yes. ", "We come ", "on Monday, ", "at ten."]), max_size=5),
     _MOODS,

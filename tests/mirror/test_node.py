@@ -8,7 +8,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.mirror import conversation
+from benchmarks.mirror_calls import MirrorCall, facts_of
 from detectors.assessment import Severity
 from tests.mirror.states import state, told
 from voice_server.call.live import Line
@@ -67,7 +67,8 @@ def test_long_lines_are_cut_so_that_a_node_stays_small():
 
 @given(st.integers(0, 10_000), st.data())
 def test_changes_make_one_node_of_another_whatever_was_skipped_between_them(seed, data):
-    states = [live for _, live in conversation(random.Random(seed), 20)]
+    call = MirrorCall(facts_of(1, "tenant", 0), random.Random(seed), 20)
+    states = [live for _, live in call.states()]
     before, after = sorted(data.draw(st.lists(st.sampled_from(range(len(states))), min_size=2))[:2])
     old, new = leaves_of(states[before]), leaves_of(states[after])
     tree = stored(nested(old), None, 0)

@@ -182,7 +182,7 @@ FATES = ["written", "written", "written", "lost", "done but lost", "refused"]
 OUTCOMES = st.sampled_from(FATES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(OUTCOMES, max_size=60), st.integers(0, 1 << 30))
 def test_whatever_fails_the_last_state_of_every_call_arrives_within_the_budget(fates, seed):
     chance = random.Random(seed)

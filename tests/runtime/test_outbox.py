@@ -447,9 +447,7 @@ def test_without_database_and_disk_rows_stay_in_memory(virtual, tmp_path, caplog
     assert "rows cannot be kept on disk" in caplog.text
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     plan=st.lists(
         st.tuples(st.booleans(), st.integers(0, 250), st.sampled_from([0.0, 0.05, 0.4, 3.0, 40.0])),

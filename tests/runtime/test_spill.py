@@ -239,9 +239,7 @@ STEPS = st.lists(
 )
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_over_any_history_each_row_comes_at_least_once_and_in_order(tmp_path_factory, steps):
     folder = tmp_path_factory.mktemp("spill")

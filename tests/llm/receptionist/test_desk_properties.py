@@ -121,7 +121,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(STEPS, NUMBERS, st.integers(0, len(ALREADY_SAID)))
 def test_no_conversation_books_twice_or_without_a_yes_or_nags(
     steps: list[tuple[Entry, int | None]], caller: str, already_said: int
@@ -130,7 +130,7 @@ def test_no_conversation_books_twice_or_without_a_yes_or_nags(
     assert sum(used.name == "book_order" for used in call.tools) <= 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(STEPS)
 def test_a_failing_order_book_is_tried_twice_with_one_key(
     steps: list[tuple[Entry, int | None]],
@@ -147,7 +147,7 @@ def test_a_failing_order_book_is_tried_twice_with_one_key(
     assert {**first, "retry_of": second["retry_of"]} == second
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(CALLER, min_size=1, max_size=3))
 def test_a_turn_nobody_heard_changes_nothing_but_the_lines_read_together(
     lines: list[Entry],
@@ -164,7 +164,7 @@ def test_a_turn_nobody_heard_changes_nothing_but_the_lines_read_together(
     assert apart.memo == together.memo
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(LINES, min_size=40, max_size=60))
 def test_every_long_conversation_comes_to_an_end(lines: list[str]) -> None:
     call = Conversation()
