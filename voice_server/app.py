@@ -167,7 +167,7 @@ async def open_server(
         )
         server.app.router.routes += [*_health(server), *_web(settings)]
         await loading
-        await _warm(engines, directory)
+        await _warm(engines, directory, stack)
         try:
             yield server
         finally:
@@ -361,10 +361,13 @@ def _health(server: Server) -> list[Route]:
     return [Route("/healthz", alive), Route("/readyz", ready), Route("/metrics", metrics)]
 
 
-async def _warm(engines: LocalEngines, directory: db.PostgresAgentDirectory) -> None:
-    """Speak the demo agent's fixed words once, so that its first caller does not wait."""
+async def _warm(
+    engines: LocalEngines, directory: db.PostgresAgentDirectory, stack: AsyncExitStack
+) -> None:
+    """Speak the demo agent's fixed words once: the greeting now, the others in idle moments."""
     agent = await directory.for_number(db.DEMO_NUMBER)
     if agent is not None:
-        policy = policy_for(agent)
-        texts = (policy.greeting, *policy.silence_prompts, *policy.phrases)
-        await engines.text_to_speech.warm(texts)
+        policy, voice = policy_for(agent), engines.text_to_speech
+        await voice.warm([policy.greeting])
+        others = voice.warm((*policy.silence_prompts, *policy.phrases))
+        stack.push_async_callback(_stop, asyncio.ensure_future(others))
