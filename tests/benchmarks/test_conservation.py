@@ -38,8 +38,7 @@ def test_every_unit_of_chaotic_calls_is_on_both_sides(tmp_path: Path, database: 
     assert sum(report.kinds.values()) == report.calls == 14
     assert {line.item.split(".")[0] for line in report.lines} >= {"elevenlabs", "openai"}
     assert all(line.ours == line.metered > 0 for line in report.lines)
-    assert sum(map(len, report.struck.values())) > 5
-    assert report.doubted_replies > 0
+    assert report.struck, "no fault met a call"
     assert msgspec.json.decode(msgspec.json.encode(report), type=Report) == report
 
 
