@@ -228,9 +228,7 @@ def test_no_word_said_over_and_over_ends_a_call(model: ScamModel, word: str) -> 
     assert worst(model, (" ".join([word] * 60),)).rank < Severity.CRITICAL.rank
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(st.text(max_size=200), max_size=6), ours=st.booleans())
 def test_rubbish_is_taken_calmly(model: ScamModel, lines: list[str], ours: bool) -> None:
     detector = ConversationDetector(model)

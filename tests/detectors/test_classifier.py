@@ -25,7 +25,7 @@ def follow(classifier: Classifier, utterances: list[list[str]]) -> float:
     return margin
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(utterances=texts)
 def test_increments_add_up_to_the_whole_text(model: ScamModel, utterances: list[list[str]]) -> None:
     memory = Memory()
@@ -45,7 +45,7 @@ def test_increments_add_up_to_the_whole_text(model: ScamModel, utterances: list[
     assert follow(model.classifier, utterances) == pytest.approx(reading.margin, abs=1e-3)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(batch=texts)
 def test_a_batch_reads_as_its_calls_alone(model: ScamModel, batch: list[list[str]]) -> None:
     together = model.classifier.read([Memory().step(words) for words in batch])

@@ -112,7 +112,7 @@ def test_memory_stays_bounded() -> None:
     assert len(memory) == 20
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(words=st.lists(st.sampled_from(WORDS), min_size=20, max_size=80))
 def test_a_text_is_like_itself_whatever_its_case(words: list[str]) -> None:
     text = " ".join(words)
@@ -121,7 +121,7 @@ def test_a_text_is_like_itself_whatever_its_case(words: list[str]) -> None:
     assert similarity(one, other) in (0.0, 1.0)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     one=st.lists(st.sampled_from(WORDS), max_size=60),
     other=st.lists(st.sampled_from(WORDS), max_size=60),

@@ -27,7 +27,7 @@ SPOKEN = st.sampled_from(
     [line.removeprefix("A: ") for line in (*BOOKING, *ROBOCALL, *GIFT_CARDS, *HARMLESS)]
 )
 SHARED_MODEL = settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

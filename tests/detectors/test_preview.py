@@ -17,9 +17,7 @@ from detectors.fork import fork
 from tests.detectors.speech import BOOKING, HARMLESS, ROBOCALL, conversation
 from tests.detectors.test_scenarios import HONEST, SCAMS
 
-FEW = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+FEW = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CALLS = st.sampled_from([*SCAMS.values(), *HONEST.values(), BOOKING, ROBOCALL])
 SPOKEN = st.sampled_from([*ROBOCALL, *HARMLESS, "buy gift cards and read me the numbers", ""])
 
