@@ -34,7 +34,7 @@ from models.scam.words import spoken_words
 Topic = Literal[
     "bank", "charity", "debt_collection", "delivery", "doctor", "family_money",
     "government_office", "insurance", "job_recruiter", "landlord", "police_victim",
-    "refund_desk", "survey", "tech_support", "trades",
+    "recorded_notice", "refund_desk", "survey", "tech_support", "trades",
 ]  # fmt: skip
 Tactic = Literal[
     "authority", "credential_request", "crypto", "gift_card", "isolation", "one_time_code",
