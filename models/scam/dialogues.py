@@ -32,7 +32,7 @@ from models.scam.data_check import (
 from models.scam.words import spoken_words
 
 Topic = Literal[
-    "bank", "charity", "debt_collection", "delivery", "doctor", "family_money",
+    "bank", "call_back", "charity", "debt_collection", "delivery", "doctor", "family_money",
     "government_office", "insurance", "job_recruiter", "landlord", "police_victim",
     "recorded_notice", "refund_desk", "survey", "tech_support", "trades",
 ]  # fmt: skip
