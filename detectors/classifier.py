@@ -36,18 +36,21 @@ class Reading(msgspec.Struct, frozen=True):
     energy: float
 
 
+def session_of(content: bytes) -> ort.InferenceSession:
+    """Open a model file whose sums are tiny: a pool of threads would only fight for cores."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    return ort.InferenceSession(content, sess_options=options, providers=["CPUExecutionProvider"])
+
+
 class Classifier:
     """One session for all calls; `read` may be called from several threads at once."""
 
     __slots__ = ("_session",)
 
     def __init__(self, content: bytes) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1  # the sums are tiny; a pool would only fight for cores
-        options.inter_op_num_threads = 1
-        self._session = ort.InferenceSession(
-            content, sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        self._session = session_of(content)
 
     def read(self, steps: Sequence[Step]) -> list[Reading]:
         """Score a batch of utterances, at most one of each call."""

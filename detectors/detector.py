@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,7 +13,8 @@ from detectors.behaviour import Timeline
 from detectors.classifier import Classifier, Memory
 from detectors.fork import fork
 from detectors.fusion import Band, Evidence, fuse, sigmoid
-from detectors.kinds import scam_type, tactics
+from detectors.heads import Heads, Leaning
+from detectors.kinds import blended_type, scam_type, tactics
 from detectors.patterns import (
     Match,
     Utterance,
@@ -26,7 +27,7 @@ from detectors.patterns import (
     tells_of_a_call,
 )
 from detectors.phrases import Phrase, Tactic
-from models.scam.manifest import FOLDER, Manifest, read_manifest, read_model
+from models.scam.manifest import FOLDER, Manifest, read_kinds, read_manifest, read_model
 
 TEXT_LIMIT = 8_000  # characters of a segment that are looked at: ten minutes of speech
 FINDINGS_LIMIT = 48
@@ -48,10 +49,13 @@ ENGLISH_SHARE = 0.3
 class ScamModel:
     """The loaded model, shared by the detectors of all calls and safe to share by threads."""
 
-    __slots__ = ("classifier", "manifest", "version")
+    __slots__ = ("classifier", "heads", "manifest", "version")
 
-    def __init__(self, classifier: Classifier, manifest: Manifest) -> None:
+    def __init__(
+        self, classifier: Classifier, manifest: Manifest, heads: Heads | None = None
+    ) -> None:
         self.classifier = classifier
+        self.heads = heads  # None: kinds and tactics are told from phrases alone
         self.manifest = manifest
         self.version = manifest.model_version
 
@@ -59,7 +63,9 @@ class ScamModel:
     def load(cls, folder: Path = FOLDER) -> ScamModel:
         """Read and verify the shipped model; raises `models.scam.manifest.ModelError`."""
         manifest = read_manifest(folder)
-        return cls(Classifier(read_model(manifest, folder)), manifest)
+        kinds = manifest.kinds
+        heads = None if kinds is None else Heads(read_kinds(kinds, folder), kinds)
+        return cls(Classifier(read_model(manifest, folder)), manifest, heads)
 
 
 class ScamDetector:
@@ -77,6 +83,7 @@ class ScamDetector:
         "_findings",
         "_keywords",
         "_last",
+        "_leaning",
         "_margin",
         "_memory",
         "_model",
@@ -97,6 +104,7 @@ class ScamDetector:
         self._keywords: dict[str, float] = {}  # heard outside phrases
         self._carried: tuple[str, ...] = ()
         self._margin: float | None = None
+        self._leaning: Leaning | None = None
         self._report_left = self._words = self._english = 0
         self._last = Assessment(0.0, 0.0, Severity.MINIMAL, -1, "", model_version=model.version)
 
@@ -204,6 +212,8 @@ class ScamDetector:
             return
         (reading,) = self._model.classifier.read([step])
         self._memory.keep(reading)
+        if self._model.heads is not None:
+            self._leaning = self._model.heads.read(step, self._leaning)
         self._margin = reading.margin
         chance = self._chance()
         if chance > 0.5 and ("classifier", "scam_language") not in self._findings:
@@ -225,24 +235,34 @@ class ScamDetector:
             confidence=verdict.confidence,
             severity=severity,
             through=through,
-            scam_type=self._scam_type() if severity is not Severity.MINIMAL else "",
-            tactics=self._used_tactics() if severity is not Severity.MINIMAL else (),
+            scam_type=self.scam_type() if severity is not Severity.MINIMAL else "",
+            tactics=self.tactics() if severity is not Severity.MINIMAL else (),
             detectors=verdict.detectors,
             findings=self._strongest(),
             predictions=self._predictions(verdict.risk),
             model_version=self._model.version,
         )
 
-    def _scam_type(self) -> str:
+    def scam_type(self) -> str:
+        """Name the kind of scam that this is, if it is one."""
         totals: dict[str, float] = {}
         for phrase, weight in self._best.values():
             if phrase.scam_type:
                 totals[phrase.scam_type] = totals.get(phrase.scam_type, 0.0) + points(weight)
-        return scam_type(totals)
+        heads = self._model.heads
+        if heads is None or self._leaning is None:
+            return scam_type(totals)
+        return blended_type(totals, self._leaning, heads.kinds)
 
-    def _used_tactics(self) -> tuple[str, ...]:
+    def tactics(self) -> tuple[str, ...]:
+        """Name the tactics at work, if this is a scam, strongest first."""
         behaviour = [name for detector, name in self._findings if detector == "behaviour"]
-        return tactics(self._best.values(), behaviour)
+        return tactics(self._best.values(), behaviour, self._learned())
+
+    def _learned(self) -> Iterator[str]:
+        if self._model.heads is not None and self._leaning is not None:
+            least = self._model.heads.kinds.tactic_odds
+            yield from (name for name, odds in self._leaning.tactics.items() if odds >= least)
 
     def _strongest(self) -> tuple[Finding, ...]:
         """Return the evidence so far, the strongest pieces when there is too much, in order."""

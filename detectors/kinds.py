@@ -1,11 +1,13 @@
-"""What a scam is called and how it works on its victim, told from the phrases that were heard."""
+"""What a scam is called and how it works on its victim, told from phrases and learned heads."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import assert_never
 
+from detectors.heads import Leaning
 from detectors.phrases import Phrase, Tactic
+from models.scam.manifest import Kinds
 
 OTHER = "other"
 ROBOCALL = "robocall"
@@ -65,15 +67,34 @@ def scam_type(points: Mapping[str, float]) -> str:
 
     `points` are by kind of the phrase table.
     """
+    totals = _by_type(points)
+    return max(totals, key=lambda name: (name != ROBOCALL, totals[name]), default=OTHER)
+
+
+def blended_type(points: Mapping[str, float], leaning: Leaning, kinds: Kinds) -> str:
+    """Name the kind that heads and phrases together speak for most, one of `TYPES`."""
+    totals = _by_type(points)
+    return max(
+        leaning.types,
+        key=lambda name: leaning.types[name] + kinds.phrase_weight * totals.get(name, 0.0),
+    )
+
+
+def _by_type(points: Mapping[str, float]) -> dict[str, float]:
     totals: dict[str, float] = {}
     for kind, value in points.items():
         name = _KINDS.get(kind, kind)
         totals[name] = totals.get(name, 0.0) + value
-    return max(totals, key=lambda name: (name != ROBOCALL, totals[name]), default=OTHER)
+    return totals
 
 
-def tactics(phrases: Iterable[tuple[Phrase, float]], behaviour: Iterable[str]) -> tuple[str, ...]:
-    """Name the tactics of phrases with their weights and of indicators, strongest first."""
+def tactics(
+    phrases: Iterable[tuple[Phrase, float]], behaviour: Iterable[str], learned: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Name the tactics of phrases with their weights, strongest first, and of what is weaker.
+
+    That are indicators of behaviour, and what heads have `learned` to hear.
+    """
     strength: dict[str, float] = {}
     for phrase, weight in phrases:
         name = _tactic(phrase)
@@ -82,6 +103,8 @@ def tactics(phrases: Iterable[tuple[Phrase, float]], behaviour: Iterable[str]) -
     for indicator in behaviour:
         if indicator in _BEHAVIOUR:
             strength.setdefault(_BEHAVIOUR[indicator], _LEAST)
+    for name in learned:
+        strength.setdefault(name, _LEAST)
     return tuple(sorted(strength, key=lambda name: (-strength[name], name)))
 
 

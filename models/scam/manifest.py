@@ -12,6 +12,7 @@ from models.scam.features import DIMENSION, VERSION
 FOLDER = Path(__file__).parent
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.json"
+KINDS_FILE = "kinds.onnx"
 
 
 class ModelError(Exception):
@@ -67,6 +68,17 @@ class Bands(msgspec.Struct, frozen=True):
     margin: float
 
 
+class Kinds(msgspec.Struct, frozen=True):
+    """The heads for kinds and tactics: their file, names, and how they join the phrases."""
+
+    file: str
+    sha256: str
+    types: tuple[str, ...]  # in the order of the outputs, before the tactics
+    tactics: tuple[str, ...]
+    phrase_weight: float  # log odds of a kind for each point of its phrases
+    tactic_odds: float  # log odds from which a tactic is named
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """The manifest of the shipped model."""
 
@@ -80,6 +92,7 @@ class Manifest(msgspec.Struct, frozen=True):
     fusion: Fusion
     bands: Bands
     sources: tuple[Source, ...]
+    kinds: Kinds | None = None  # None where no corpus named the kinds
 
     @property
     def model_version(self) -> str:
@@ -109,21 +122,34 @@ def read_manifest(folder: Path = FOLDER) -> Manifest:
 
 def read_model(manifest: Manifest, folder: Path = FOLDER) -> bytes:
     """Read the weights and check them against the manifest; raises `ModelError`."""
+    return _checked(manifest, folder)
+
+
+def read_kinds(kinds: Kinds, folder: Path = FOLDER) -> bytes:
+    """Read the heads and check them against the manifest; raises `ModelError`."""
+    return _checked(kinds, folder)
+
+
+def _checked(entry: Manifest | Kinds, folder: Path) -> bytes:
     try:
-        content = (folder / manifest.file).read_bytes()
+        content = (folder / entry.file).read_bytes()
     except OSError as error:
-        raise ModelError(f"cannot read {manifest.file} of the scam model") from error
-    if hashlib.sha256(content).hexdigest() != manifest.sha256:
+        raise ModelError(f"cannot read {entry.file} of the scam model") from error
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
         raise ModelError(
-            f"the checksum of {manifest.file} does not match its manifest; "
+            f"the checksum of {entry.file} does not match its manifest; "
             "reinstall the package or run: voice-server train scam --data DIR"
         )
     return content
 
 
-def write_model(folder: Path, content: bytes, manifest: Manifest) -> None:
-    """Write weights and manifest; `manifest.sha256` must be that of `content`."""
+def write_model(
+    folder: Path, content: bytes, manifest: Manifest, heads: bytes | None = None
+) -> None:
+    """Write weights, manifest and heads, where there are any; the checksums must be theirs."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / manifest.file).write_bytes(content)
+    if manifest.kinds is not None and heads is not None:
+        (folder / manifest.kinds.file).write_bytes(heads)
     text = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
     (folder / MANIFEST_FILE).write_bytes(text + b"\n")

@@ -9,8 +9,9 @@ from models.scam.corpus import LICENCES, Conversation, trainable
 from models.scam.features import DIMENSION, VERSION
 from models.scam.fit import Weights, fit
 from models.scam.folds import taught_views
-from models.scam.manifest import MODEL_FILE, Fusion, Manifest, Source
-from models.scam.operating_points import BANDS
+from models.scam.kinds import Heads
+from models.scam.manifest import KINDS_FILE, MODEL_FILE, Fusion, Kinds, Manifest, Source
+from models.scam.operating_points import BANDS, PHRASE_WEIGHT, TACTIC_ODDS
 
 NAME = "scam-twins"
 RELEASE = "3.0"
@@ -43,8 +44,25 @@ def sources_of(conversations: Sequence[Conversation]) -> tuple[Source, ...]:
     )
 
 
+def kinds_of(heads: Heads, content: bytes) -> Kinds:
+    """Describe the bytes of heads at the shipped operating points."""
+    return Kinds(
+        file=KINDS_FILE,
+        sha256=hashlib.sha256(content).hexdigest(),
+        types=heads.types,
+        tactics=heads.tactics,
+        phrase_weight=PHRASE_WEIGHT,
+        tactic_odds=TACTIC_ODDS,
+    )
+
+
 def manifest_of(
-    content: bytes, *, seed: int, fusion: Fusion, sources: tuple[Source, ...]
+    content: bytes,
+    *,
+    seed: int,
+    fusion: Fusion,
+    sources: tuple[Source, ...],
+    kinds: Kinds | None = None,
 ) -> Manifest:
     """Describe model bytes at the shipped bands."""
     return Manifest(
@@ -58,4 +76,5 @@ def manifest_of(
         fusion=fusion,
         bands=BANDS,
         sources=sources,
+        kinds=kinds,
     )

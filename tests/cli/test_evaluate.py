@@ -106,6 +106,7 @@ def test_the_command_writes_every_table(folder: Path, tmp_path: Path) -> None:
         "hard",
         "ablations",
         "learning_curve",
+        "kinds",
         "speed",
     } <= found.keys()
     names = {line["name"] for line in found["summary"]}

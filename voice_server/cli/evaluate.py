@@ -30,6 +30,7 @@ from models.scam.folds import Baseline, Fold, campaign_folds, origin_folds, taug
 from models.scam.manifest import FOLDER, Manifest, ModelError, read_manifest
 from models.scam.operating_points import PRIOR
 from voice_server.cli.figures import Figures, Judged, report, results
+from voice_server.cli.kind_figures import tell_left_out
 from voice_server.cli.lessons import Lessons, need_libraries, read_corpora
 
 EVALUATION_FILE = "EVALUATION.md"
@@ -120,6 +121,7 @@ class Course:
             hard_baseline=read_plainly(plain, hard),
             hard_taught=self._hard_taught(hard),
             curve=self._learning_curve([*hard, *unseen]),
+            kinds=tell_left_out(self._taught, shipped),
             speed=self._speed(shipped),
         )
 

@@ -14,6 +14,7 @@ from detectors.metrics import SECONDS, Interval, Scored, Table
 from detectors.speed import Speed
 from models.scam.corpus import OURS
 from models.scam.manifest import Fusion, Manifest
+from voice_server.cli.kind_figures import KindRow
 
 REAL = ("ncsu_robocall", "youtube_scambait")  # recorded, not written
 _ROUNDS = 200
@@ -45,6 +46,7 @@ class Figures(msgspec.Struct, frozen=True):
     hard_baseline: list[Scored]
     hard_taught: list[Heard]
     curve: list[tuple[float, list[Heard]]]
+    kinds: list[KindRow]
     speed: Speed
 
 
@@ -80,6 +82,7 @@ class Results(msgspec.Struct, frozen=True):
     hard_lines: list[Line]
     ablations: dict[str, list[Line]]
     learning_curve: list[tuple[str, float, float]]
+    kinds: list[KindRow]
     speed: Speed
 
 
@@ -131,6 +134,7 @@ def results(figures: Figures, manifest: Manifest) -> Results:
             for share, heard in [*figures.curve, *full]
             for table in [_risks(shipped(heard))]
         ],
+        kinds=figures.kinds,
         speed=figures.speed,
     )
 
@@ -240,6 +244,7 @@ def report(found: Results, *, quick: bool) -> str:
             ["share", "AUC of dev_hard", "AUC of sources for evaluation only"],
             ([share, f"{hard:.3f}", f"{rest:.3f}"] for share, hard, rest in found.learning_curve),
         ),
+        *_section("Types and tactics, left-out clusters of scams", *_kind_table(found.kinds)),
         *_section("Cost", ["", ""], _cost(found.speed)),
     ]
     return "\n".join(lines) + "\n"
@@ -263,6 +268,11 @@ def _ablation_table(found: Results) -> tuple[list[str], list[list[str]]]:
     names = [line.name for line in next(iter(found.ablations.values()))]
     rows = [[name, *(_range(line.ours) for line in row)] for name, row in found.ablations.items()]
     return ["", *names], rows
+
+
+def _kind_table(rows: Sequence[KindRow]) -> tuple[list[str], list[list[str]]]:
+    cells = [[row.name, str(row.scams), f"{row.ours:.3f}", f"{row.phrases:.3f}"] for row in rows]
+    return ["", "scams", "ours", "phrases alone"], cells
 
 
 def _cost(speed: Speed) -> list[list[str]]:

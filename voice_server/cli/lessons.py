@@ -17,8 +17,10 @@ from detectors.left_out import Heard
 from models.scam.corpus import Conversation, read_conversations
 from models.scam.fit import Weights
 from models.scam.folds import Fold
+from models.scam.kinds import fit_heads
+from models.scam.manifest import Kinds
 from models.scam.operating_points import PRIOR
-from models.scam.train import manifest_of, train
+from models.scam.train import kinds_of, manifest_of, train
 
 FILES = ("train", "dev", "dev_hard")
 
@@ -87,6 +89,17 @@ class Lessons:
             weights = self.teach(kept, title)
             found.append((fold, self.play(weights, fold.left_out(asked), title)))
         return found
+
+
+def teach_kinds(talks: Sequence[Conversation]) -> tuple[bytes, Kinds] | None:
+    """Train the heads for kinds and tactics and export them; None without labels to learn."""
+    heads = fit_heads(talks)
+    if heads is None:
+        return None
+    from models.scam.export import heads_to_onnx  # onnx is in the training extra
+
+    content = heads_to_onnx(heads)
+    return content, kinds_of(heads, content)
 
 
 def as_onnx(weights: Weights) -> bytes:

@@ -15,7 +15,7 @@ from models.scam.folds import campaign_folds, origin_folds
 from models.scam.manifest import FOLDER, Fusion, write_model
 from models.scam.operating_points import PRIOR
 from models.scam.train import manifest_of, sources_of
-from voice_server.cli.lessons import Lessons, as_onnx, need_libraries, read_corpora
+from voice_server.cli.lessons import Lessons, as_onnx, need_libraries, read_corpora, teach_kinds
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -42,7 +42,7 @@ def command() -> None:
     default=FOLDER,
     show_default="the package's own folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where model.onnx and manifest.json are written.",
+    help="Where model.onnx, kinds.onnx and manifest.json are written.",
 )
 @click.option("--seed", default=1, show_default=True, help="Same data and seed, same weights.")
 def scam(data: Path, dialogues: Path, out: Path, seed: int) -> None:
@@ -57,8 +57,11 @@ def scam(data: Path, dialogues: Path, out: Path, seed: int) -> None:
         lessons = Lessons(progress, seed=seed)
         content = as_onnx(lessons.teach(talks, "everything"))
         fusion = _weighed(lessons, talks)
-    manifest = manifest_of(content, seed=seed, fusion=fusion, sources=sources_of(talks))
-    write_model(out, content, manifest)
+    heads, kinds = teach_kinds(talks) or (None, None)
+    manifest = manifest_of(
+        content, seed=seed, fusion=fusion, sources=sources_of(talks), kinds=kinds
+    )
+    write_model(out, content, manifest, heads)
     click.echo(f"{manifest.model_version}: {len(content):,} bytes in {out / manifest.file}")
     click.echo("figures: voice-server evaluate scam --data DIR")
 
