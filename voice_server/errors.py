@@ -39,9 +39,23 @@ class ServiceRejected(ServiceError):
     """Credentials, quota or a request the service will never accept."""
 
 
+class EngineBroken(ServiceError):
+    """A bug of ours in a client of the service: others can be asked, and the next call may pass."""
+
+    retryable = True
+
+
 class KeyRefused(ServiceRejected):
     """The service does not accept our key: whoever owns it has to replace it."""
 
 
 class JournalError(VoiceServerError):
     """A journal cannot be read: not a journal, another version, or cut short."""
+
+
+def place_of(error: BaseException) -> str:
+    """Where an exception was raised; its text may hold what a caller said and is not logged."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else ""

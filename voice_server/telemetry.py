@@ -30,7 +30,7 @@ class EngineMetrics:
         labels = ["provider", "engine"]
         self.failures = Counter(
             "voice_server_engine_failures",
-            "Requests that failed: unavailable, rejected (quota, content), key_refused.",
+            "Requests that failed: unavailable, rejected (quota, content), key_refused, bug.",
             [*labels, "kind"],
             registry=registry,
         )

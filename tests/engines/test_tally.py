@@ -18,7 +18,13 @@ from voice_server.engines.plan import LocalOnly
 from voice_server.engines.race import Runner, race
 from voice_server.engines.tally import Tally
 from voice_server.engines.voice import VoiceChain, VoiceLink
-from voice_server.errors import KeyRefused, ServiceError, ServiceRejected, ServiceUnavailable
+from voice_server.errors import (
+    EngineBroken,
+    KeyRefused,
+    ServiceError,
+    ServiceRejected,
+    ServiceUnavailable,
+)
 from voice_server.hosted import HostedConfig
 from voice_server.telemetry import Metrics
 
@@ -50,6 +56,7 @@ def board() -> Board:
         (ServiceUnavailable("x", "HTTP 503"), "unavailable"),
         (ServiceRejected("x", "quota"), "rejected"),
         (KeyRefused("x", "HTTP 401"), "key_refused"),
+        (EngineBroken("x", "a bug"), "bug"),
     ],
 )
 def test_failures_are_counted_by_their_kind(board: Board, error: ServiceError, kind: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from typing import cast
 
 import pytest
 
@@ -15,7 +16,7 @@ from voice_server.call.events import (
     PartialTranscript,
     ReplyOffered,
 )
-from voice_server.errors import KeyRefused, ServiceRejected, ServiceUnavailable
+from voice_server.errors import EngineBroken, KeyRefused, ServiceRejected, ServiceUnavailable
 from voice_server.hosted import HostedConfig, Override
 from voice_server.hosted.conversation import COST_ITEM
 from voice_server.testing.lab import elevenlabs_audio as sound
@@ -217,7 +218,7 @@ def test_the_oldest_audio_goes_when_the_socket_takes_none(virtual):
                 one.ears.push(b"\xff" * 160)
             await asyncio.sleep(0.1)
             [session] = one.house.talking
-            assert session.heard_bytes <= 40_000
+            assert session.wire.passed <= 40_000
 
     virtual(scene())
 
@@ -231,3 +232,16 @@ def test_a_conversation_that_nobody_listens_to_any_more_is_closed(virtual):
             one.conversation.check()
 
     virtual(scene())
+
+
+def test_a_bug_in_sending_loses_the_conversation_at_once(virtual, caplog):
+    async def scene() -> None:
+        async with talk() as one:
+            began = now()
+            one.conversation.post(cast("str", 7))
+            await asyncio.sleep(0.1)
+            assert isinstance(one.error, EngineBroken)
+            assert one.error_at - began < 0.1
+
+    virtual(scene())
+    assert [record.getMessage() for record in caplog.records] == ["a bug in an engine"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from voice_server.errors import KeyRefused, ServiceError, ServiceRejected
+from voice_server.errors import EngineBroken, KeyRefused, ServiceError, ServiceRejected
 from voice_server.telemetry import EngineMetrics
 
 
@@ -50,5 +50,7 @@ def _kind(error: ServiceError) -> str:
             return "key_refused"
         case ServiceRejected():
             return "rejected"
+        case EngineBroken():
+            return "bug"
         case _:
             return "unavailable"

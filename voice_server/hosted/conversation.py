@@ -14,7 +14,6 @@ from typing import TypeAlias, assert_never
 
 import msgspec
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
 
 from voice_server.call.events import (
     CallerInterrupted,
@@ -33,6 +32,7 @@ from voice_server.hosted.response import Response
 from voice_server.hosted.responses import Responses
 from voice_server.limits import Limits
 from voice_server.speech.elevenlabs.failures import mapped
+from voice_server.speech.elevenlabs.sending import sending
 
 COST_ITEM = "elevenlabs.agents.milliseconds"
 
@@ -233,14 +233,13 @@ class HostedConversation:
 
     async def _live(self) -> None:
         socket = await self._door.open(self.limits.first_byte_s)
-        sender: asyncio.Task[None] | None = None
         try:
             with mapped():
                 await socket.send(self._opening.message())
                 async with asyncio.timeout(self.limits.first_byte_s):
                     while self._billed_at is None:
                         self._hear(await socket.recv())
-                sender = self._loop.create_task(self._send(socket), name="hosted agent sender")
+            async with sending(socket, self._send, "hosted agent sender"):
                 while True:
                     self._hear(await socket.recv())
         except ServiceUnavailable:
@@ -252,25 +251,19 @@ class HostedConversation:
         finally:
             self._bill()
             self._billed_at = None
-            if sender is not None:
-                sender.cancel()
-                await asyncio.wait([sender])
             await socket.close()
 
     async def _send(self, socket: ClientConnection) -> None:
-        try:
-            while True:
-                while self._outbox:
-                    await socket.send(self._outbox.popleft())
-                if len(self._audio) >= _PORTION:
-                    portion = bytes(self._audio)
-                    self._audio.clear()
-                    await socket.send(wire.audio(portion))
-                else:
-                    self._work.clear()
-                    await self._work.wait()
-        except ConnectionClosed:
-            return  # the receiver tells why
+        while True:
+            while self._outbox:
+                await socket.send(self._outbox.popleft())
+            if len(self._audio) >= _PORTION:
+                portion = bytes(self._audio)
+                self._audio.clear()
+                await socket.send(wire.audio(portion))
+            else:
+                self._work.clear()
+                await self._work.wait()
 
     def _hear(self, message: str | bytes) -> None:
         self.told_at = self._loop.time()

@@ -16,7 +16,7 @@ from detectors.assessment import Assessment
 from voice_server.call import Call, Phase
 from voice_server.call import commands as c
 from voice_server.call import events as e
-from voice_server.errors import ServiceError
+from voice_server.errors import ServiceError, place_of
 from voice_server.ports import CallFacts, PhoneLine, ReplyRequest, Transcriber
 from voice_server.runtime.bookkeeper import Bookkeeper
 from voice_server.runtime.hearing import Hearing
@@ -329,13 +329,5 @@ class Driver:
 
 
 def _log_bug(part: str, error: Exception) -> None:
-    bug = {"part": part, "kind": type(error).__name__, "at": _place(error)}
+    bug = {"part": part, "kind": type(error).__name__, "at": place_of(error)}
     log.error("a bug in a call", extra=bug)
-
-
-def _place(error: BaseException) -> str:
-    """Where an exception was raised; its text may hold what a caller said and is not logged."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else ""

@@ -14,14 +14,14 @@ from typing import Any, TypeAlias
 
 import httpx
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
 
 from voice_server.errors import ServiceError, ServiceUnavailable
 from voice_server.limits import Limits
 from voice_server.speech.elevenlabs import voice_wire as wire
 from voice_server.speech.elevenlabs.access import Access, is_open, open_socket, tls
 from voice_server.speech.elevenlabs.config import VoiceConfig
-from voice_server.speech.elevenlabs.failures import SERVICE, mapped
+from voice_server.speech.elevenlabs.failures import SERVICE
+from voice_server.speech.elevenlabs.sending import sending
 
 # first_byte: connection and first audio, each. between: a pause in audio that is owed.
 # total: the rest of a turn once all its text was sent.
@@ -156,10 +156,9 @@ class VoiceSocket:
 
     async def run(self) -> None:
         """Send and receive until the socket dies; every context learns of it."""
-        sender = self._loop.create_task(self._send(), name="elevenlabs tts sender")
         error: ServiceError = ServiceUnavailable(SERVICE, "the voice socket was closed")
         try:
-            with mapped():
+            async with sending(self._connection, self._send, "elevenlabs tts sender"):
                 while True:
                     self._hear(await self._connection.recv())
         except ServiceError as failure:
@@ -169,9 +168,7 @@ class VoiceSocket:
             for context in self._contexts.values():
                 context.hear(error)
             self._contexts.clear()
-            sender.cancel()
             await self._connection.close()
-            await asyncio.wait([sender])
 
     def _hear(self, message: str | bytes) -> None:
         for told in wire.parse(message):
@@ -182,25 +179,22 @@ class VoiceSocket:
                 if isinstance(told, wire.Ended):
                     self._forget(told.context)
 
-    async def _send(self) -> None:
-        try:
-            while True:
-                while self._outbox:
-                    message, context, on_wire = self._outbox.popleft()
-                    if context is not None and context.released:
-                        continue
-                    if on_wire is not None and is_open(self._connection):
-                        on_wire()
-                    await self._connection.send(message)
-                self._work.clear()
-                try:
-                    async with asyncio.timeout(_KEEP_ALIVE_S):
-                        await self._work.wait()
-                except TimeoutError:
-                    if not await self._stay_alive():
-                        return
-        except ConnectionClosed:
-            return  # the receiver tells why
+    async def _send(self, socket: ClientConnection) -> None:
+        while True:
+            while self._outbox:
+                message, context, on_wire = self._outbox.popleft()
+                if context is not None and context.released:
+                    continue
+                if on_wire is not None and is_open(socket):
+                    on_wire()
+                await socket.send(message)
+            self._work.clear()
+            try:
+                async with asyncio.timeout(_KEEP_ALIVE_S):
+                    await self._work.wait()
+            except TimeoutError:
+                if not await self._stay_alive():
+                    return
 
     async def _stay_alive(self) -> bool:
         if self._contexts:

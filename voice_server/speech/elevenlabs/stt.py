@@ -17,7 +17,7 @@ from voice_server.ports import CallFacts
 from voice_server.speech.elevenlabs import scribe
 from voice_server.speech.elevenlabs.access import Access, is_open, open_socket
 from voice_server.speech.elevenlabs.config import CommitStrategy, EarsConfig
-from voice_server.speech.elevenlabs.failures import mapped
+from voice_server.speech.elevenlabs.sending import sending
 from voice_server.speech.elevenlabs.tape import BYTES_PER_MS, Tape
 
 # first_byte: connection and greeting, each. between: a commit and its transcript, well under
@@ -150,32 +150,29 @@ class ElevenLabsTranscriber:
         self.connections += 1
         self._socket = socket
         self._tape.rewind()
-        sender = loop.create_task(self._send(socket), name="elevenlabs stt sender")
         try:
-            await self._receive(socket)
+            async with sending(socket, self._send, "elevenlabs stt sender"):
+                await self._receive(socket)
         finally:
-            sender.cancel()
             self._socket = None
             self._disarm()
             self._bill()
             if loop.time() - self._began > _SETTLED_S:
                 self._failures = 0
             await socket.close()
-            await asyncio.wait([sender])
 
     async def _receive(self, socket: ClientConnection) -> None:
         stalls = self._stalls
         twins = scribe.Twins()
-        with mapped():
-            try:
-                async with asyncio.timeout(self._limits.first_byte_s):
-                    self._take(await socket.recv(), socket, twins)
-                while True:
-                    self._take(await socket.recv(), socket, twins)
-            except ConnectionClosed:
-                if self._stalls > stalls:
-                    raise TimeoutError from None
-                raise
+        try:
+            async with asyncio.timeout(self._limits.first_byte_s):
+                self._take(await socket.recv(), socket, twins)
+            while True:
+                self._take(await socket.recv(), socket, twins)
+        except ConnectionClosed:
+            if self._stalls > stalls:
+                raise TimeoutError from None
+            raise
 
     def _take(self, message: str | bytes, socket: ClientConnection, twins: scribe.Twins) -> None:
         heard = scribe.parse(message)
@@ -247,25 +244,22 @@ class ElevenLabsTranscriber:
 
     async def _send(self, socket: ClientConnection) -> None:
         previous = self._said
-        try:
-            while True:
-                item = self._tape.take(_PORTION, _LARGEST_PORTION)
-                if item is None:
-                    await self._wait_for_work(socket)
-                elif isinstance(item, int):
-                    await socket.send(scribe.COMMIT)
-                    if self._overdue is None:
-                        self._arm(socket)
-                else:
-                    text = scribe.first_audio(item, previous) if previous else scribe.audio(item)
-                    previous = ""
-                    if is_open(socket):  # before the wait: it is on the wire even if we are
-                        self._billable += len(item)  # cancelled while the buffer drains
-                    await socket.send(text)
-                    if self._billable >= _BILL_BYTES:
-                        self._bill()
-        except ConnectionClosed:
-            return  # the receiver tells why
+        while True:
+            item = self._tape.take(_PORTION, _LARGEST_PORTION)
+            if item is None:
+                await self._wait_for_work(socket)
+            elif isinstance(item, int):
+                await socket.send(scribe.COMMIT)
+                if self._overdue is None:
+                    self._arm(socket)
+            else:
+                text = scribe.first_audio(item, previous) if previous else scribe.audio(item)
+                previous = ""
+                if is_open(socket):  # before the wait: it is on the wire even if we are
+                    self._billable += len(item)  # cancelled while the buffer drains
+                await socket.send(text)
+                if self._billable >= _BILL_BYTES:
+                    self._bill()
 
     async def _wait_for_work(self, socket: ClientConnection) -> None:
         self._work.clear()
