@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.conftest import Virtual
 from voice_server.call.events import Consumed
 from voice_server.errors import ServiceRejected, ServiceUnavailable
 from voice_server.limits import Limits
@@ -106,47 +107,59 @@ def sent_back(lab) -> bool:
     return any("/twilio/back?call=call-1" in url for url in lab.calls[0].webhooks)
 
 
-async def test_a_human_who_accepts_in_time_keeps_the_caller():
-    async with carrier() as (lab, rest), warm(lab, rest) as (transfers, order):
-        room = transfers.begin(order)
-        await until(lambda: len(lab.calls) == 2)
-        assert transfers.begin(order) == room  # asked twice, rung once
-        assert transfers.whisper("call-1") == ORDER.whisper
-        assert transfers.accept("call-1") == room
-        await until(lambda: not transfers.whisper("call-1"))
-        assert transfers.accept("call-1") == ""
-        assert len(lab.calls) == 2
-        assert not sent_back(lab)
+def test_a_human_who_accepts_in_time_keeps_the_caller(virtual: Virtual[None]):
+    async def main() -> None:
+        async with carrier() as (lab, rest), warm(lab, rest) as (transfers, order):
+            room = transfers.begin(order)
+            await until(lambda: len(lab.calls) == 2)
+            assert transfers.begin(order) == room  # asked twice, rung once
+            assert transfers.whisper("call-1") == ORDER.whisper
+            assert transfers.accept("call-1") == room
+            await until(lambda: not transfers.whisper("call-1"))
+            assert transfers.accept("call-1") == ""
+            assert len(lab.calls) == 2
+            assert not sent_back(lab)
+
+    virtual(main())
 
 
-async def test_a_human_who_never_decides_is_left_and_the_caller_comes_back():
-    async with carrier() as (lab, rest), warm(lab, rest, decide_s=0.3) as (transfers, order):
-        transfers.begin(order)
-        await until(lambda: sent_back(lab))
-        await until(lambda: lab.calls[1].status in ("completed", "canceled", "failed"))
-        assert transfers.accept("call-1") == ""
-        assert transfers.whisper("call-1") == ""
+def test_a_human_who_never_decides_is_left_and_the_caller_comes_back(virtual: Virtual[None]):
+    async def main() -> None:
+        async with carrier() as (lab, rest), warm(lab, rest, decide_s=0.3) as (transfers, order):
+            transfers.begin(order)
+            await until(lambda: sent_back(lab))
+            await until(lambda: lab.calls[1].status in ("completed", "canceled", "failed"))
+            assert transfers.accept("call-1") == ""
+            assert transfers.whisper("call-1") == ""
+
+    virtual(main())
 
 
-async def test_late_news_of_the_first_human_do_not_end_the_second_attempt():
-    async with carrier() as (lab, rest), warm(lab, rest, decide_s=0.3) as (transfers, order):
-        transfers.begin(order)
-        await until(lambda: sent_back(lab))
-        await until(lambda: not transfers.whisper("call-1"))
-        transfers.begin(order)
-        await until(lambda: len(lab.calls) == 3)
-        transfers.hung_up("call-1", lab.calls[1].sid)
-        await asyncio.sleep(0.05)
-        assert transfers.accept("call-1")
+def test_late_news_of_the_first_human_do_not_end_the_second_attempt(virtual: Virtual[None]):
+    async def main() -> None:
+        async with carrier() as (lab, rest), warm(lab, rest, decide_s=0.3) as (transfers, order):
+            transfers.begin(order)
+            await until(lambda: sent_back(lab))
+            await until(lambda: not transfers.whisper("call-1"))
+            transfers.begin(order)
+            await until(lambda: len(lab.calls) == 3)
+            transfers.hung_up("call-1", lab.calls[1].sid)
+            await asyncio.sleep(0.05)
+            assert transfers.accept("call-1")
+
+    virtual(main())
 
 
-async def test_a_carrier_that_stumbles_is_asked_again_for_the_caller_on_hold():
-    async with carrier() as (lab, rest), warm(lab, rest, decide_s=0.2) as (transfers, order):
-        transfers.begin(order)
-        await until(lambda: len(lab.calls) == 2)
-        lab.faults = FaultPlan({1: Fault.SERVER_ERROR})
-        await until(lambda: sent_back(lab))
-        assert lab.faults.seen >= 2
+def test_a_carrier_that_stumbles_is_asked_again_for_the_caller_on_hold(virtual: Virtual[None]):
+    async def main() -> None:
+        async with carrier() as (lab, rest), warm(lab, rest, decide_s=0.2) as (transfers, order):
+            transfers.begin(order)
+            await until(lambda: len(lab.calls) == 2)
+            lab.faults = FaultPlan({1: Fault.SERVER_ERROR})
+            await until(lambda: sent_back(lab))
+            assert lab.faults.seen >= 2
+
+    virtual(main())
 
 
 async def test_a_server_that_stops_leaves_nobody_on_hold():
