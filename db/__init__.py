@@ -35,6 +35,7 @@ from db.prices import (
     unpriced_items,
 )
 from db.recordings import PostgresRecordings, RecordingRow
+from db.transfers import PostgresTransfers, TransferRow
 
 __all__ = [
     "DEMO_AGENT_ID",
@@ -60,6 +61,7 @@ __all__ = [
     "PostgresKeys",
     "PostgresOrders",
     "PostgresRecordings",
+    "PostgresTransfers",
     "PriceRejected",
     "PriceRow",
     "RecordingRow",
@@ -67,6 +69,7 @@ __all__ = [
     "SealedKey",
     "StoreError",
     "StoreUnavailable",
+    "TransferRow",
     "UnknownTenant",
     "in_force",
     "migrate",

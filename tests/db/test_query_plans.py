@@ -49,6 +49,8 @@ INSERT INTO dial_intents
     settled_at, price_micro_usd)
 SELECT id, user_id, agent_id, '+12025550177', '+12025550111', 'finished', 'completed',
     twilio_call_id, now(), now(), 14000 FROM call_sessions;
+INSERT INTO call_transfers (call_id, attempt, carrier_call_id, direction, warm, whisper)
+SELECT id, 1, twilio_call_id, 'inbound', true, '' FROM call_sessions;
 INSERT INTO prices (item, micro_usd, per, effective_from)
 SELECT 'item-' || i, 1, 1, '2020-01-01'::timestamptz + d * interval '1 day'
 FROM generate_series(1, 50) AS i CROSS JOIN generate_series(1, 20) AS d;
@@ -142,6 +144,15 @@ SERVER = [
     (
         "SELECT id FROM dial_intents WHERE carrier_call_id = 'CA1007'",
         {"dial_intents_carrier_call_id_key"},
+    ),
+    (
+        "SELECT call_id FROM call_transfers WHERE due_at <= now() ORDER BY due_at LIMIT 50 "
+        "FOR UPDATE SKIP LOCKED",
+        {"idx_call_transfers_due"},
+    ),
+    (
+        "SELECT * FROM call_transfers WHERE carrier_call_id = 'CA1007' ORDER BY call_id LIMIT 1",
+        {"idx_call_transfers_carrier"},
     ),
     ("DELETE FROM call_sessions WHERE id = 'call-1001'", {"call_sessions_pkey"}),
 ]

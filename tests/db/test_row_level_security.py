@@ -39,6 +39,8 @@ INSERT INTO call_actual_costs (call_id, item, micro_usd)
 VALUES ('call-{name}', 'twilio.voice_inbound.minutes', 90);
 INSERT INTO call_recordings (id, call_id, user_id, status)
 VALUES ('RE-{name}', 'call-{name}', '{user}', 'completed');
+INSERT INTO call_transfers (call_id, attempt, carrier_call_id, direction, warm, whisper)
+VALUES ('call-{name}', 1, 'CA-{name}', 'inbound', true, 'A leak.');
 """
 
 
@@ -117,7 +119,7 @@ OWNED = {
     "dial_intents": "user_id",
     "call_recordings": "user_id",
 }
-BY_CALL = ["call_events", "call_costs", "call_actual_costs"]
+BY_CALL = ["call_events", "call_costs", "call_actual_costs", "call_transfers"]
 PUBLIC = {"subscription_plans": 3, "prices": 6}
 
 
@@ -212,7 +214,7 @@ async def test_a_user_removes_own_rows_and_not_those_of_others(world: Pool, tabl
 
 READ_ONLY = [
     *("user_api_keys", "call_sessions", "call_events", "call_costs", "call_usage"),
-    "call_actual_costs",
+    *("call_actual_costs", "call_transfers"),
     *("scam_detections", "usage_metrics", "dial_intents", "call_recordings"),
 ]
 

@@ -38,6 +38,7 @@ OURS = {
     "prices",
     "dial_intents",
     "call_recordings",
+    "call_transfers",
 }
 
 

@@ -1,0 +1,27 @@
+-- Callers who are being put through to a human: what any process must know to go on where the
+-- one that rang the human is gone. One row a call: its newest attempt.
+CREATE TABLE call_transfers (
+    call_id TEXT PRIMARY KEY REFERENCES call_sessions(id) ON DELETE CASCADE,
+    attempt INTEGER NOT NULL CHECK (attempt > 0),
+    carrier_call_id TEXT NOT NULL,  -- the caller's leg
+    direction TEXT NOT NULL CHECK (direction IN ('inbound', 'outbound')),
+    warm BOOLEAN NOT NULL,
+    whisper TEXT NOT NULL,  -- what the human hears first; gone once nobody may ask for it
+    human_id TEXT NOT NULL DEFAULT '',  -- the human's leg, "" while unknown
+    state TEXT NOT NULL DEFAULT 'ringing' CHECK (state IN ('ringing', 'taken', 'missed', 'gone')),
+    booked_ms BIGINT NOT NULL DEFAULT 0,  -- of the caller's line, by whoever had the call
+    due_at TIMESTAMPTZ  -- when somebody must see to it whatever has become of who began it
+);
+ALTER TABLE call_transfers ENABLE ROW LEVEL SECURITY;
+REVOKE ALL ON call_transfers FROM anon, authenticated;
+GRANT ALL ON call_transfers TO service_role;
+GRANT SELECT ON call_transfers TO authenticated;
+CREATE POLICY "Users can view own transfers" ON call_transfers FOR SELECT TO authenticated
+    USING (EXISTS (
+        SELECT FROM call_sessions
+        WHERE call_sessions.id = call_id AND call_sessions.user_id = (SELECT auth.uid())
+    ));
+CREATE POLICY "Admins view all transfers" ON call_transfers FOR SELECT TO authenticated
+    USING ((SELECT private.is_admin()));
+CREATE INDEX idx_call_transfers_due ON call_transfers(due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX idx_call_transfers_carrier ON call_transfers(carrier_call_id);
