@@ -117,7 +117,7 @@ class World:
             for switch in self._switches[engine]:
                 switch.fate = fate
             for session in self._sessions(engine):
-                session.meet(fate)
+                session.wire.meet(fate)
         else:
             for name in _GATES_OF[engine]:
                 self._gates[name].refuse()

@@ -145,7 +145,7 @@ def test_a_conversation_closed_in_good_order_ends_the_call_too(virtual):
     async def scene() -> None:
         async with talk() as one:
             [session] = one.house.talking
-            await session.close()
+            await session.wire.close(1000)
             await asyncio.sleep(0.1)
             assert one.told(e.ReplyOffered)
             wanted, _ = await one.reply()
@@ -190,7 +190,7 @@ def test_a_conversation_lost_in_mid_answer_leaves_the_rest_to_the_voice(virtual)
             async with aclosing(one.mind.reply(ReplyRequest(1, (LEAK,), FACTS))) as pieces:
                 assert isinstance(await anext(pieces), e.ReplyText)
                 [session] = one.house.talking
-                session.drop()
+                session.wire.drop()
                 assert await anext(pieces) == e.ReplyEnded(1)
             assert one.ordinary_mind.asked == 0
             await quiet

@@ -137,7 +137,7 @@ def test_the_ordinary_voice_goes_on_where_the_agents_breaks_off(virtual):
             await one.say("my tap leaks")
             quiet = asyncio.ensure_future(one.hush(3))
             [session] = one.house.talking
-            asyncio.get_running_loop().call_later(1.2, session.drop)
+            asyncio.get_running_loop().call_later(1.2, session.wire.drop)
             text, *_ = await one.reply(CallerSaid("my tap leaks"))
             said = await one.speak(1, text.text)
             words, cut = said.split(), ANSWER.split()
@@ -192,7 +192,7 @@ def test_a_conversation_lost_in_mid_answer_is_heard_as_far_as_it_has_come(virtua
         async with talk(agent(ANSWER), delays=Delays(speed=2.0)) as one:
             await one.say("my tap leaks")
             quiet = asyncio.ensure_future(one.hush(4))
-            asyncio.get_running_loop().call_later(1.0, next(iter(one.house.talking)).drop)
+            asyncio.get_running_loop().call_later(1.0, next(iter(one.house.talking)).wire.drop)
             reply = await one.reply(CallerSaid("my tap leaks"))
             assert reply == [e.ReplyText(1, f"{ANSWER} "), e.ReplyEnded(1)]
             sounds = await one.sounds(1, reply[0].text)

@@ -199,7 +199,7 @@ def test_a_connection_that_lives_can_meet_its_fate(virtual, path):
         async with open_elevenlabs() as lab, dial(lab, path) as socket:
             await asyncio.sleep(0.1)
             for session in (*lab.ears, *lab.voices_open):
-                session.meet(fate)
+                session.wire.meet(fate)
             for message in heard[path]:
                 await socket.send(message)
             assert (await rest(socket))[1] == 4321

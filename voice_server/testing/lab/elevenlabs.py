@@ -30,6 +30,7 @@ from voice_server.testing.lab import elevenlabs_audio as sound
 from voice_server.testing.lab.elevenlabs_agents import AgentHouse, LabAgent
 from voice_server.testing.lab.elevenlabs_ears import EarsSession
 from voice_server.testing.lab.elevenlabs_formats import from_mulaw
+from voice_server.testing.lab.elevenlabs_socket import REFUSALS, problem
 from voice_server.testing.lab.elevenlabs_voice import VoiceSession, spell_out
 from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
 from voice_server.testing.lab.host import hosting
@@ -233,16 +234,16 @@ class ElevenLabsLab:
         if (refusal := self._refusal(request)) is not None:
             return refusal
         fault = self.http_faults.take()
-        if (refused := _REFUSED.get(fault.fault)) is not None:
-            return _problem(*refused)
+        if (refused := _REFUSALS_OF_HTTP.get(fault.fault)) is not None:
+            return problem(*refused)
         body = msgspec.json.decode(await request.body(), type=dict[str, Any])
         lines = body.get("inputs", [])
         voice = request.path_params.get("voice_id") or (lines[0]["voice_id"] if lines else "")
         if voice not in self.voices:
-            return _problem(404, "voice_not_found")
+            return problem(404, "voice_not_found")
         model = body.get("model_id", "eleven_multilingual_v2")
         if model not in self.voice_models:
-            return _problem(400, "model_not_found")
+            return problem(400, "model_not_found")
         text = "".join(line["text"] for line in lines) or body.get("text", "")
         self.meter.say(model, len(text))
         if fault.fault is Fault.SLOW_FIRST_BYTE:
@@ -264,7 +265,7 @@ class ElevenLabsLab:
 
     def _refusal(self, request: Request) -> Response | None:
         if request.headers.get("xi-api-key") != self.key:
-            return _problem(401, "invalid_api_key")
+            return problem(401, "invalid_api_key")
         return None
 
     async def _subscription(self, request: Request) -> Response:
@@ -300,12 +301,7 @@ class ElevenLabsLab:
         return JSONResponse({"token": token})
 
 
-_REFUSED = {
-    Fault.UNAUTHORIZED: (401, "invalid_api_key"),
-    Fault.RATE_LIMITED: (429, "too_many_concurrent_requests"),
-    Fault.SERVER_ERROR: (503, "system_busy"),
-    Fault.QUOTA: (401, "quota_exceeded"),
-}
+_REFUSALS_OF_HTTP = REFUSALS | {Fault.QUOTA: (401, "quota_exceeded")}
 _SUBSCRIPTION: dict[str, Any] = {
     "tier": "creator", "status": "active", "currency": "usd", "billing_period": "monthly_period",
     "max_character_limit_extension": None, "max_credit_limit_extension": "unlimited",
@@ -319,10 +315,6 @@ _SUBSCRIPTION: dict[str, Any] = {
     "character_refresh_period": "monthly_period", "next_invoice": None, "open_invoices": [],
     "has_open_invoices": False, "pending_change": None,
 }  # fmt: skip
-
-
-def _problem(status: int, error: str) -> Response:
-    return JSONResponse({"detail": {"status": error, "message": ""}}, status_code=status)
 
 
 @asynccontextmanager

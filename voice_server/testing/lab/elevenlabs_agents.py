@@ -17,6 +17,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from voice_server.llm.tools import BOOK_ORDER, CANCEL_ORDER, END_CALL, LOOK_UP_ORDER, TAKE_MESSAGE
+from voice_server.testing.lab.elevenlabs_socket import problem
 from voice_server.testing.lab.elevenlabs_talk import TalkSession
 from voice_server.testing.lab.faults import FaultPlan
 from voice_server.testing.lab.mind import Mind, ReceptionistMind
@@ -98,12 +99,8 @@ class AgentHouse:
 
     def _refusal(self, lab: ElevenLabsLab, request: Request, agent_id: str) -> Response | None:
         if request.headers.get("xi-api-key") != lab.key:
-            return _problem(401, "invalid_api_key")
-        return None if agent_id in self.agents else _problem(404, "agent_not_found")
-
-
-def _problem(status: int, error: str) -> Response:
-    return JSONResponse({"detail": {"status": error, "message": ""}}, status_code=status)
+            return problem(401, "invalid_api_key")
+        return None if agent_id in self.agents else problem(404, "agent_not_found")
 
 
 def _described(agent_id: str, agent: LabAgent) -> dict[str, Any]:

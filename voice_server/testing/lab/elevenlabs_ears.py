@@ -9,24 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from starlette.datastructures import QueryParams
-from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voice_server.testing.lab import elevenlabs_audio as sound
 from voice_server.testing.lab.elevenlabs_formats import to_mulaw
-from voice_server.testing.lab.faults import Fault, Injection
-from voice_server.testing.lab.host import cut
+from voice_server.testing.lab.elevenlabs_socket import FaultySocket
+from voice_server.testing.lab.faults import Fault
 from voice_server.testing.lab.inbox import Inbox, open_inbox
 
 if TYPE_CHECKING:
     from voice_server.testing.lab.elevenlabs import ElevenLabsLab
 
-SOFT_ERRORS = frozenset({"commit_throttled", "insufficient_audio_activity"})
-
+_SOFT_ERRORS = ("commit_throttled", "insufficient_audio_activity")  # the connection survives
+_ERRORS = {
+    Fault.UNAUTHORIZED: "auth_error",
+    Fault.RATE_LIMITED: "rate_limited",
+    Fault.SERVER_ERROR: "transcriber_error",
+    Fault.QUOTA: "quota_exceeded",
+}
 _STRATEGIES = ("manual", "vad")
 _LEAST_COMMIT_BYTES = 2400  # 0.3 s
 _AUTO_COMMIT_BYTES = 90 * 8000
-_DYING_S = 0.001  # what was sent before a connection died has arrived by then
 
 
 class _Chunk(msgspec.Struct):
@@ -45,35 +48,27 @@ class EarsSession:
         self._lab = lab
         self._socket = socket
         self._query: QueryParams = socket.query_params
-        self._fault = lab.ears_faults.take()
+        self.wire = FaultySocket(socket, lab.ears_faults.take(), self._fail, _ERRORS)
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()  # since the last commit
-        self._received = 0  # bytes of audio
         self._partial = ""
         self._partial_at = 0
         self._quiet_ms = 0
         self._first = True
-        self._silent_until = 0.0
-        self._dying = False
         self._model = self._query.get("model_id", "")
         self._format = self._query.get("audio_format", "pcm_16000")
 
     async def run(self) -> None:
         """Handshake, then messages until either side closes."""
-        if (status := self._refusal()) is not None:
-            await self._socket.send_denial_response(
-                JSONResponse({"detail": {"status": status[1], "message": ""}}, status[0])
-            )
+        known = self._lab.admits(self._socket.headers, self._query, "realtime_scribe")
+        if not await self.wire.admit(None if known else (401, "invalid_api_key")):
             return
-        await self._socket.accept()
         self._lab.ears.add(self)
         began = self._loop.time()
         try:
             async with open_inbox(self._socket, self._read) as inbox:
-                if self._fault.fault is Fault.SLOW_FIRST_BYTE:
-                    await asyncio.sleep(self._fault.delay_s)
-                if self._fault.after_bytes == 0:
-                    await self._strike()
+                await self.wire.hesitate()
+                await self.wire.pass_by(0)
                 if await self._start():
                     await self._listen(inbox, began)
         except (WebSocketDisconnect, RuntimeError):
@@ -81,29 +76,17 @@ class EarsSession:
         finally:
             self._lab.ears.discard(self)
 
-    def _refusal(self) -> tuple[int, str] | None:
-        if not self._lab.admits(self._socket.headers, self._query, "realtime_scribe"):
-            return 401, "invalid_api_key"
-        if self._fault.after_bytes:
-            return None
-        refusals = {
-            Fault.UNAUTHORIZED: (401, "invalid_api_key"),
-            Fault.RATE_LIMITED: (429, "too_many_concurrent_requests"),
-            Fault.SERVER_ERROR: (503, "system_busy"),
-        }
-        return refusals.get(self._fault.fault)
-
     async def _start(self) -> bool:
         language = self._query.get("language_code", "")
         terms = self._query.getlist("keyterms")
         if self._model not in self._lab.ears_models:
-            return await self.fail("invalid_request")
+            return await self._fail("invalid_request")
         if self._query.get("commit_strategy", "manual") not in _STRATEGIES:
-            return await self.fail("invalid_request")
+            return await self._fail("invalid_request")
         if language and not (language.isalpha() and len(language) in (2, 3)):
-            return await self.fail("invalid_request")
+            return await self._fail("invalid_request")
         if len(terms) > 50 or any(len(term) > 20 for term in terms):
-            return await self.fail("input_error")
+            return await self._fail("input_error")
         config = {
             "sample_rate": 8000,
             "audio_format": self._format,
@@ -123,13 +106,13 @@ class EarsSession:
                     chunk = await inbox.get()
             except TimeoutError:
                 if self._loop.time() - began >= quirks.session_limit_s:
-                    await self.fail("session_time_limit_exceeded")
+                    await self._fail("session_time_limit_exceeded")
                 else:
-                    await self._shut(1008, "inactivity")
+                    await self.wire.close(1008, "inactivity")
                 return
             if chunk is None:
-                await self.fail("input_error")
-            elif not self._dying:
+                await self._fail("input_error")
+            elif not self.wire.dying:
                 await self._take(chunk, chunk.mulaw)
 
     def _read(self, text: str) -> _Chunk | None:
@@ -147,23 +130,21 @@ class EarsSession:
         if chunk.previous_text is not None:
             self._lab.contexts.append(chunk.previous_text)
             if not self._first or len(chunk.previous_text) > 50:
-                await self.fail("input_error")
+                await self._fail("input_error")
                 return
         self._first = self._first and not audio
-        before, self._received = self._received, self._received + len(audio)
         self._buffer += audio
-        if before < self._fault.after_bytes <= self._received:
-            await self._strike()
-            if self._dying:
-                return
+        await self.wire.pass_by(len(audio))
+        if self.wire.dying:
+            return
         await self._follow(audio)
         if chunk.commit or chunk.message_type == "commit":
             await self._commit_by_hand()
 
     async def _follow(self, audio: bytes) -> None:
         """Partials, and the service's own cuts."""
-        if self._received - self._partial_at >= self._lab.delays.partial_every_ms * 8:
-            self._partial_at = self._received
+        if self.wire.passed - self._partial_at >= self._lab.delays.partial_every_ms * 8:
+            self._partial_at = self.wire.passed
             text = self._lab.hypothesis(bytes(self._buffer))
             if text and (text != self._partial or self._lab.quirks.repeat_partials):
                 self._partial = text
@@ -182,13 +163,11 @@ class EarsSession:
     async def _commit_by_hand(self) -> None:
         self._lab.commits += 1
         if error := self._lab.commit_errors.get(self._lab.commits):
-            await self._error(error)
             self._buffer.clear()
-            if error not in SOFT_ERRORS:
-                await self._shut(1008, "")
+            await (self._error if error in _SOFT_ERRORS else self._fail)(error)
             return
         if len(self._buffer) < _LEAST_COMMIT_BYTES and self._lab.quirks.short_commit_closes:
-            await self._shut(1008, "")
+            await self.wire.close(1008)
             return
         await self._commit()
 
@@ -196,7 +175,7 @@ class EarsSession:
         audio, self._partial = bytes(self._buffer), ""
         self._buffer.clear()
         await asyncio.sleep(self._lab.delays.final_s)
-        if self._dying:
+        if self.wire.dying:
             return
         text = await self._lab.recognise(audio)
         await self._tell("committed_transcript", text=text)
@@ -211,51 +190,14 @@ class EarsSession:
                 text=text, language_code="en", words=words, unheard_of=True,
             )  # fmt: skip
 
-    async def _strike(self) -> None:
-        """The fault of this connection happens."""
-        match self._fault.fault:
-            case Fault.STALL:
-                await asyncio.sleep(self._fault.delay_s)
-            case Fault.DROP:
-                self.drop()
-            case Fault.CLOSE:
-                await self._shut(self._fault.code, "")
-            case Fault.GARBAGE:
-                await self._socket.send_text('{"message_type": \x00')
-            case Fault.UNAUTHORIZED:
-                await self.fail("auth_error")
-            case Fault.RATE_LIMITED:
-                await self.fail("rate_limited")
-            case Fault.SERVER_ERROR:
-                await self.fail("transcriber_error")
-            case Fault.QUOTA:
-                await self.fail("quota_exceeded")
-
-    def meet(self, fate: Injection) -> None:
-        """From here on this connection has that fate: it strikes with the next audio."""
-        self._fault = msgspec.structs.replace(fate, after_bytes=self._received + 1)
-
-    def drop(self) -> None:
-        """The connection dies; what is on its way is still metered."""
-        self._dying = True
-        self._loop.call_later(_DYING_S, cut, self._socket)
-
-    async def _shut(self, code: int, reason: str) -> None:
-        """Close; what is on its way is still metered."""
-        self._dying = True
-        await asyncio.sleep(_DYING_S)
-        await self._socket.close(code, reason)
-
-    async def fail(self, message_type: str) -> bool:
+    async def _fail(self, message_type: str) -> bool:
         """Report an error and close, as the service does for all but the soft ones."""
         await self._error(message_type)
-        if message_type not in SOFT_ERRORS:
-            await self._shut(1008, "")
+        await self.wire.close(1008)
         return False
 
     async def _error(self, message_type: str) -> None:
         await self._tell(message_type, error="what the service has to say about it")
 
     async def _tell(self, message_type: str, **fields: Any) -> None:
-        message = {"message_type": message_type, **fields}
-        await self._socket.send_text(msgspec.json.encode(message).decode())
+        await self.wire.send({"message_type": message_type, **fields})

@@ -9,15 +9,14 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voice_server.call.history import AgentSaid, CallerSaid, Entry, ToolUsed
 from voice_server.llm.tools import END_CALL
 from voice_server.testing.lab import elevenlabs_audio as sound
+from voice_server.testing.lab.elevenlabs_socket import FaultySocket
 from voice_server.testing.lab.elevenlabs_voice import spell_out
-from voice_server.testing.lab.faults import Fault, Injection
-from voice_server.testing.lab.host import cut
+from voice_server.testing.lab.faults import Fault
 from voice_server.testing.lab.inbox import Inbox, open_inbox
 from voice_server.testing.lab.mind import Asked, Rebuilt, Wanted
 
@@ -29,10 +28,12 @@ _TOOL_S = 20.0
 _MOST_MOVES = 6  # of the mind in one turn
 _INTERRUPTS_MS = 200  # so much of a voice stops the agent
 _LEAD_BYTES = 2400  # kept of the silence before speech
-_REFUSED = {
-    Fault.UNAUTHORIZED: (401, "invalid_api_key"),
-    Fault.RATE_LIMITED: (429, "too_many_concurrent_requests"),
-    Fault.SERVER_ERROR: (503, "system_busy"),
+_QUOTA = "quota_exceeded"
+_ERRORS = {
+    Fault.UNAUTHORIZED: "unknown",
+    Fault.RATE_LIMITED: "unknown",
+    Fault.SERVER_ERROR: "unknown",
+    Fault.QUOTA: _QUOTA,
 }
 _Message = dict[str, Any]
 
@@ -44,7 +45,7 @@ class TalkSession:
         self._lab = lab
         self._house = house
         self._socket = socket
-        self._fault = house.faults.take()
+        self.wire = FaultySocket(socket, house.faults.take(), self._fail, _ERRORS)
         self._loop = asyncio.get_running_loop()
         self._agent: LabAgent
         self._numbers = itertools.count(1)
@@ -53,28 +54,19 @@ class TalkSession:
         self._turn: asyncio.Task[None] | None = None
         self._results: dict[str, asyncio.Future[str]] = {}
         self._hearing = bytearray()
-        self.heard_bytes = 0
         self._voiced_ms = self._quiet_ms = self._partial_ms = 0
         self._tentative = ""
         self._response = ""
         self._speaks_from = self._speaks_until = 0.0
-        self._stalled = asyncio.Event()  # set = talking on
-        self._stalled.set()
-        self._dying = False
 
     async def run(self) -> None:
         """Handshake, opening, then messages until either side closes."""
         query = self._socket.query_params
         agent = self._house.admitted(query.get("agent_id", ""), query.get("token", ""))
-        status, error = (403, "not_allowed") if agent is None else (0, "")
-        if not self._fault.after_bytes:
-            status, error = _REFUSED.get(self._fault.fault, (status, error))
-        if status or agent is None:
-            body = {"detail": {"status": error, "message": ""}}
-            await self._socket.send_denial_response(JSONResponse(body, status))
+        admitted = await self.wire.admit((403, "not_allowed") if agent is None else None)
+        if agent is None or not admitted:
             return
         self._agent = agent
-        await self._socket.accept()
         self._house.talking.add(self)
         began: float | None = None
         pinging = self._loop.create_task(self._ping(), name="lab agent ping")
@@ -97,21 +89,20 @@ class TalkSession:
     async def _open(self, inbox: Inbox[_Message]) -> bool:
         opening = await inbox.get()
         self._house.openings.append(opening)
-        if self._fault.fault is Fault.SLOW_FIRST_BYTE:
-            await asyncio.sleep(self._fault.delay_s)
-        if self._fault.fault is Fault.QUOTA and not self._fault.after_bytes:
-            await self._socket.close(1008, "quota_exceeded")
+        await self.wire.hesitate()
+        await self.wire.pass_by(0)
+        if self.wire.dying:
             return False
         override = opening.get("conversation_config_override", {})
         agent, voice = override.get("agent", {}), override.get("tts", {})
         for name in (*agent, *voice):
             if name not in self._agent.overrides:
                 reason = f"Override for field '{name}' is not allowed by config."
-                await self._socket.close(1008, reason)
+                await self.wire.close(1008, reason)
                 return False
         for name in self._agent.variables:
             if name not in opening.get("dynamic_variables", {}):
-                await self._fail("missing_dynamic_variable", 1008)
+                await self._fail("missing_dynamic_variable")
                 return False
         await self._tell(
             "conversation_initiation_metadata",
@@ -128,13 +119,13 @@ class TalkSession:
     async def _converse(self, inbox: Inbox[_Message]) -> None:
         while True:
             message = await inbox.get()
-            if self._dying or not self._stalled.is_set():
+            if self.wire.dying or self.wire.stalled:
                 continue  # read on, so that the peer is seen to go
             if (chunk := message.get("user_audio_chunk")) is not None:
                 try:
                     await self._hear(base64.b64decode(chunk, validate=True))
                 except binascii.Error:
-                    await self._fail("invalid_message", 1008)
+                    await self._fail("invalid_message")
             else:
                 await self._take(message)
 
@@ -156,16 +147,14 @@ class TalkSession:
             case "user_activity" | "feedback":
                 pass
             case _:
-                await self._fail("invalid_message", 1008)
+                await self._fail("invalid_message")
 
     # Ears.
 
     async def _hear(self, audio: bytes) -> None:
-        before, self.heard_bytes = self.heard_bytes, self.heard_bytes + len(audio)
-        if before < self._fault.after_bytes <= self.heard_bytes:
-            await self._strike()
-            if not self._stalled.is_set():
-                return
+        await self.wire.pass_by(len(audio))
+        if self.wire.stalled:
+            return
         ms, voiced = len(audio) // 8, sound.voiced(audio)
         self._hearing += audio
         if voiced:
@@ -309,12 +298,7 @@ class TalkSession:
             event_id=self._number,
         )
         await asyncio.sleep(max(0.0, self._speaks_until - self._loop.time()))
-        await self.close()
-
-    async def close(self) -> None:
-        """The agent leaves in good order."""
-        self._dying = True
-        await self._socket.close(1000, "")
+        await self.wire.close(1000)
 
     async def _interrupt(self) -> None:
         """The caller talks into the agent's words: what was not played was not said."""
@@ -344,43 +328,14 @@ class TalkSession:
             await self._tell("ping", "ping_event", event_id=number, ping_ms=20)
 
     async def _tell(self, kind: str, body: str, **fields: Any) -> None:
-        if kind not in self._agent.client_events:
+        if kind in self._agent.client_events:
+            await self.wire.send({"type": kind, body: fields})
+
+    async def _fail(self, error_type: str) -> None:
+        if error_type == _QUOTA:  # which it has no message for
+            await self.wire.close(1008, error_type)
             return
-        await self._stalled.wait()
-        if not self._dying:
-            message = {"type": kind, body: fields}
-            await self._socket.send_text(msgspec.json.encode(message).decode())
-
-    async def _fail(self, error_type: str, code: int) -> None:
+        code = 1011 if error_type == "unknown" else 1008
         error = {"code": code, "error_type": error_type, "message": "what it has to say"}
-        await self._socket.send_json({"type": "client_error", "error_event": error})
-        self._dying = True
-        await self._socket.close(code, "")
-
-    def meet(self, fate: Injection) -> None:
-        """From here on this conversation has that fate: it strikes with the next audio."""
-        self._fault = msgspec.structs.replace(fate, after_bytes=self.heard_bytes + 1)
-
-    async def _strike(self) -> None:
-        """The fault of this connection happens."""
-        match self._fault.fault:
-            case Fault.STALL:
-                self._stalled.clear()
-                self._loop.call_later(self._fault.delay_s, self._stalled.set)
-            case Fault.DROP:
-                self.drop()
-            case Fault.CLOSE:
-                self._dying = True
-                await self._socket.close(self._fault.code, "")
-            case Fault.GARBAGE:
-                await self._socket.send_text('{"type": \x00')
-            case Fault.QUOTA:
-                self._dying = True
-                await self._socket.close(1008, "quota_exceeded")
-            case Fault.UNAUTHORIZED | Fault.RATE_LIMITED | Fault.SERVER_ERROR:
-                await self._fail("unknown", 1011)
-
-    def drop(self) -> None:
-        """The connection dies without a word."""
-        self._dying = True
-        cut(self._socket)
+        await self.wire.send({"type": "client_error", "error_event": error})
+        await self.wire.close(code)

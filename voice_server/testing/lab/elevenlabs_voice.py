@@ -8,12 +8,11 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from voice_server.testing.lab.elevenlabs_formats import from_mulaw
-from voice_server.testing.lab.faults import Fault, Injection
-from voice_server.testing.lab.host import cut
+from voice_server.testing.lab.elevenlabs_socket import FaultySocket
+from voice_server.testing.lab.faults import Fault
 from voice_server.testing.lab.inbox import Inbox, open_inbox
 
 if TYPE_CHECKING:
@@ -23,7 +22,12 @@ MOST_CONTEXTS = 5
 _CHUNK_CHARACTERS = 8  # half a second of speech in each message
 _BUFFERED_CHARACTERS = 120  # the first of the default chunk_length_schedule
 _FINISH_S = 10.0  # for the rest of all contexts once the socket is to be closed
-_DYING_S = 0.001
+_ERRORS = {
+    Fault.UNAUTHORIZED: "invalid_api_key",
+    Fault.RATE_LIMITED: "rate_limited",
+    Fault.SERVER_ERROR: "internal_error",
+    Fault.QUOTA: "quota_exceeded",
+}
 
 
 class _Line(msgspec.Struct):
@@ -70,13 +74,10 @@ class VoiceSession:
         self._voice = socket.path_params.get("voice_id", "")
         self._format = self._query.get("output_format", "")
         self._auto = self._query.get("auto_mode") == "true"
-        self._fault = lab.voice_faults.take()
+        self.wire = FaultySocket(socket, lab.voice_faults.take(), self._fail, _ERRORS)
         self._loop = asyncio.get_running_loop()
         self._contexts: dict[str, _Context] = {}
         self._spoilt: set[str] = set()
-        self._sent = 0  # bytes of audio
-        self._struck = False
-        self._dying = False
 
     @property
     def contexts(self) -> int:
@@ -85,12 +86,8 @@ class VoiceSession:
 
     async def run(self) -> None:
         """Handshake, then messages until either side closes."""
-        if (refusal := self._refusal()) is not None:
-            status, error = refusal
-            body = {"detail": {"status": error, "message": ""}}
-            await self._socket.send_denial_response(JSONResponse(body, status))
+        if not await self.wire.admit(self._refusal()):
             return
-        await self._socket.accept()
         self._lab.voices_open.add(self)
         try:
             async with open_inbox(self._socket, self._read) as inbox:
@@ -112,14 +109,7 @@ class VoiceSession:
         needs_dialogue = self._model.startswith(("eleven_v3", "eleven_v4"))
         if needs_dialogue is not self._dialogue or self._model not in self._lab.voice_models:
             return 403, "unsupported_model"
-        if self._fault.after_bytes:
-            return None
-        refusals = {
-            Fault.UNAUTHORIZED: (401, "invalid_api_key"),
-            Fault.RATE_LIMITED: (429, "too_many_concurrent_requests"),
-            Fault.SERVER_ERROR: (503, "system_busy"),
-        }
-        return refusals.get(self._fault.fault)
+        return None
 
     async def _step(self, inbox: Inbox[_Message | None]) -> None:
         patience = 20.0 if self._dialogue else float(self._query.get("inactivity_timeout", "20"))
@@ -131,7 +121,7 @@ class VoiceSession:
             raise WebSocketDisconnect(1008) from None
         if message is None:
             await self._fail("invalid_request")
-        elif not self._dying:
+        elif not self.wire.dying:
             await self._take(message)
 
     def _read(self, text: str) -> _Message | None:
@@ -207,26 +197,20 @@ class VoiceSession:
                 if not started:
                     await asyncio.sleep(self._lab.delays.first_audio_s)
                 started = True
-                if self._fault.fault is Fault.SLOW_FIRST_BYTE and not self._struck:
-                    self._struck = True
-                    await asyncio.sleep(self._fault.delay_s)
+                await self.wire.hesitate()
                 await self._say(context, text)
-            if self._dying:
+            if self.wire.dying:
                 return
             del self._contexts[context.name]
-            await self._tell({self._final: True, self._context: context.name, "audio": None})
+            await self.wire.send({self._final: True, self._context: context.name, "audio": None})
         except (WebSocketDisconnect, RuntimeError):
             return  # the socket is closed
 
     async def _say(self, context: _Context, text: str) -> None:
         async for part, mulaw in spell_out(self._lab, text):
-            due = self._fault.after_bytes <= self._sent + len(mulaw)
-            if due and not self._struck and self._fault.fault is not Fault.SLOW_FIRST_BYTE:
-                self._struck = True
-                await self._strike()
-            if self._dying:
+            await self.wire.pass_by(len(mulaw))
+            if self.wire.dying:
                 return
-            self._sent += len(mulaw)
             audio = from_mulaw(mulaw, self._format)
             message = {
                 "audio": base64.b64encode(audio).decode(),
@@ -235,7 +219,7 @@ class VoiceSession:
                 "alignment": self._alignment(part, len(mulaw)),
                 "unheard_of": {"x": 1},
             }
-            await self._tell(message)
+            await self.wire.send(message)
 
     def _alignment(self, part: str, samples: int) -> dict[str, Any] | None:
         quirks = self._lab.quirks
@@ -260,48 +244,10 @@ class VoiceSession:
     def _context(self) -> str:
         return "context_id" if self._dialogue or self._lab.quirks.snake_case else "contextId"
 
-    async def _strike(self) -> None:
-        match self._fault.fault:
-            case Fault.STALL:
-                await asyncio.sleep(self._fault.delay_s)
-            case Fault.DROP:
-                self.drop()
-            case Fault.CLOSE:
-                await self._shut(self._fault.code, "")
-            case Fault.GARBAGE:
-                await self._socket.send_text('{"audio": \x00')
-            case Fault.UNAUTHORIZED:
-                await self._fail("invalid_api_key")
-            case Fault.RATE_LIMITED:
-                await self._fail("rate_limited")
-            case Fault.SERVER_ERROR:
-                await self._fail("internal_error")
-            case Fault.QUOTA:
-                await self._fail("quota_exceeded")
-
-    def meet(self, fate: Injection) -> None:
-        """From here on this connection has that fate: it strikes with the next audio."""
-        self._fault = msgspec.structs.replace(fate, after_bytes=self._sent + 1)
-        self._struck = False
-
-    def drop(self) -> None:
-        """The connection dies; what is on its way is still metered."""
-        self._dying = True
-        self._loop.call_later(_DYING_S, cut, self._socket)
-
     async def _fail(self, error: str) -> None:
         message = {"message": "what the service has to say", "error": error, "code": 1008}
-        await self._tell(message)
-        await self._shut(1008, error)
-
-    async def _shut(self, code: int, reason: str) -> None:
-        """Close; what is on its way is still metered."""
-        self._dying = True
-        await asyncio.sleep(_DYING_S)
-        await self._socket.close(code, reason)
-
-    async def _tell(self, message: dict[str, Any]) -> None:
-        await self._socket.send_text(msgspec.json.encode(message).decode())
+        await self.wire.send(message)
+        await self.wire.close(1008, error)
 
 
 def _text(message: _Message) -> str:
