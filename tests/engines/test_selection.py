@@ -96,10 +96,8 @@ class Vault:
 
     def __init__(self, **rows: tuple[KeyChoice, ...]) -> None:
         self._rows = rows
-        self.wanted: Mapping[Engine, Any] = {}
 
     async def choose(self, user_id: str, wanted: Mapping[Engine, Any]) -> dict[Engine, Any]:
-        self.wanted = wanted
         return {engine: self._rows.get(engine.value, ()) for engine in wanted}
 
     async def used(self, user_id: str, choice: KeyChoice) -> None:
@@ -166,7 +164,43 @@ def test_the_tenants_key_comes_before_the_servers_of_the_same_provider(virtual):
         (Provider.ANTHROPIC, "tenant"),
     ]
     assert [account.choice.owner for account in plan.ears] == ["tenant", "server"]
-    assert chooser.wanted[Engine.LANGUAGE_MODEL][0] is Provider.OPENAI
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {},
+        {"model": ""},
+        {"model": "gpt-4o-mini", "temperature": 0.7},
+        {"system_prompt": "Be kind."},
+    ],
+    ids=["nothing", "no model", "the table's own", "another setting"],
+)
+def test_an_agent_that_names_no_model_thinks_with_the_tenants_key(virtual, config):
+    chooser = Vault(
+        language_model=(
+            key(Provider.GROK, "tenant"),
+            key(Provider.OPENAI, "server"),
+            key(Provider.ANTHROPIC, "server"),
+        )
+    )
+    plan, _ = choose(virtual, chooser, settings(), facts(llm_config=config))
+    assert [(link.mind.card.provider, link.account.choice.owner) for link in plan.minds] == [
+        ("grok", "tenant"),
+        ("openai", "server"),
+        ("anthropic", "server"),
+    ]
+
+
+def test_a_model_that_the_agent_names_goes_before_the_tenants_other_keys(virtual):
+    chooser = Vault(
+        language_model=(key(Provider.GROK, "tenant"), key(Provider.ANTHROPIC, "server"))
+    )
+    plan, _ = choose(virtual, chooser, settings(), facts(llm_config={"model": "claude-haiku-5-5"}))
+    assert [link.mind.model for link in plan.minds] == [
+        "claude-haiku-5-5",
+        "grok-4.20-non-reasoning",
+    ]
 
 
 def test_a_search_key_offers_the_search(virtual):

@@ -23,7 +23,7 @@ from voice_server.hosted import HostedConfig, parse_hosted
 from voice_server.limits import Limits
 from voice_server.llm import catalogue
 from voice_server.llm.remote.anthropic_chat import AnthropicChat, AnthropicConnection
-from voice_server.llm.remote.mind import Mind, read_mind
+from voice_server.llm.remote.mind import Mind, read_mind, wanted_provider
 from voice_server.llm.remote.openai_chat import OpenAIChat
 from voice_server.llm.tool_schemas import ToolSchema, offered
 from voice_server.llm.toolbox import CombinedToolbox, MessageSender
@@ -222,22 +222,18 @@ class Engines:
         agent = facts.agent
         await self._accounts.forget_idle()
         today = datetime.fromtimestamp(facts.started_at / 1000, UTC).date()
-        preferred = Provider(read_mind(agent.llm_config, catalogue.shipped(), today).card.provider)
-        asked = [preferred, *(p for p in PROVIDERS[Engine.LANGUAGE_MODEL] if p is not preferred)]
         keys = await self._keys.choose(
             agent.user_id,
             {
                 Engine.SPEECH_TO_TEXT: (),
                 Engine.TEXT_TO_SPEECH: (),
-                Engine.LANGUAGE_MODEL: asked,
+                Engine.LANGUAGE_MODEL: (),
                 Engine.SEARCH: (),
             },
         )
         ears_config, ears_warnings = parse_ears(agent.voice_config)
         voice, voice_warnings = parse_voice(agent.voice_config)
-        # A stable sort: of one provider the tenant's key stays first.
-        ranked = sorted(keys[Engine.LANGUAGE_MODEL], key=lambda key: asked.index(key.provider))
-        minds = await self._minds(facts, ranked[:_MOST_MINDS], today)
+        minds = await self._minds(facts, keys[Engine.LANGUAGE_MODEL], today)
         hosted, hosted_warnings = parse_hosted(agent.elevenlabs_config)
         plan = RemotePlan(
             local=self._local,
@@ -285,11 +281,17 @@ class Engines:
     async def _minds(
         self, facts: CallFacts, keys: Sequence[KeyChoice], today: date
     ) -> tuple[_ThinkingLink, ...]:
-        """The agent's model, and behind it the usual ones of the other providers."""
+        """The agent's model, if it names one, and behind it the usual ones of the other keys.
+
+        Without a model of its own an agent thinks with the tenant's key, whoever gave that one.
+        """
         config = facts.agent.llm_config
         own = read_mind(config, catalogue.shipped(), today)
+        wanted = wanted_provider(config, catalogue.shipped(), today)
         links = []
-        for key in keys:
+        # A stable sort: apart from that, the tenant's keys stay before the server's.
+        ranked = sorted(keys, key=lambda key: key.provider.value != wanted) if wanted else keys
+        for key in ranked[:_MOST_MINDS]:
             mind = own
             if key.provider.value != own.card.provider:
                 usual = next(m for p, m in catalogue.DEFAULTS.items() if p == key.provider.value)

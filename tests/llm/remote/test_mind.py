@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voice_server.llm.catalogue import shipped
-from voice_server.llm.remote.mind import read_mind
+from voice_server.llm.remote.mind import read_mind, wanted_provider
 
 NOW, LATER = date(2026, 11, 22), date(2027, 1, 14)
 AS_SHIPPED = '{"model": "gpt-4o-mini", "system_prompt": "", "temperature": 0.7, "max_tokens": 1000}'
@@ -72,3 +72,18 @@ def test_no_configuration_fails_a_call(config):
 @pytest.mark.parametrize("config", ["", "null", "[]", "{", '"gpt"'])
 def test_what_is_no_object_counts_as_empty(config):
     assert read_mind(config, shipped(), NOW).model == "gpt-4o-mini"
+
+
+@pytest.mark.parametrize(
+    ("config", "provider"),
+    [
+        (AS_SHIPPED, None),
+        ("{}", None),
+        ('{"model": "  "}', None),
+        ('{"model": "gpt-6-luna"}', "openai"),
+        ('{"model": "claude-haiku-5-5"}', "anthropic"),
+        ('{"model": "models/gemini-3.5-flash-lite"}', "google"),
+    ],
+)
+def test_only_a_model_of_its_own_says_whose_model_an_agent_wants(config, provider):
+    assert wanted_provider(config, shipped(), NOW) == provider

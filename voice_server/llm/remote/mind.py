@@ -7,9 +7,11 @@ from typing import Any
 
 import msgspec
 
-from voice_server.llm.catalogue import Catalogue, ModelCard
+from voice_server.llm.catalogue import Catalogue, ModelCard, Provider
 
-_MAX_TOKENS = 1_000  # as the agents' table has it
+# As the agents' table gives them to every agent.
+_USUAL_MODEL = "gpt-4o-mini"
+_MAX_TOKENS = 1_000
 _LEAST_TOKENS, _MOST_TOKENS = 64, 4_000
 _MAX_PROMPT = 20_000  # characters of an agent's own instructions
 
@@ -32,7 +34,7 @@ def read_mind(llm_config: str, catalogue: Catalogue, on: date, *, model: str = "
     changed is told in `warnings`, for the log.
     """
     config = _object(llm_config)
-    asked = model or _text(config, "model") or "gpt-4o-mini"  # the agents' table says so
+    asked = model or _text(config, "model") or _USUAL_MODEL
     choice = catalogue.resolve(asked, on)
     warnings = [choice.warning] if choice.warning else []
     temperature = _number(config, "temperature", 0.0, 2.0)
@@ -48,6 +50,12 @@ def read_mind(llm_config: str, catalogue: Catalogue, on: date, *, model: str = "
         instructions=_text(config, "system_prompt")[:_MAX_PROMPT],
         warnings=tuple(warnings),
     )
+
+
+def wanted_provider(llm_config: str, catalogue: Catalogue, on: date) -> Provider | None:
+    """Whose model the agent's `llm_config` names; None = only what the table gives every agent."""
+    asked = _text(_object(llm_config), "model") or _USUAL_MODEL
+    return None if asked == _USUAL_MODEL else catalogue.resolve(asked, on).card.provider
 
 
 def _object(text: str) -> dict[str, Any]:
