@@ -85,15 +85,6 @@ def test_what_was_written_is_there_after_a_restart(scratch: Path) -> None:
         assert ask(server.dsn, "SELECT x FROM kept") == 42
 
 
-def test_an_initialised_server_starts_in_less_than_a_second(scratch: Path) -> None:
-    took = []
-    for _ in range(4):
-        began = time.monotonic()
-        with EmbeddedPostgres(scratch, options=FAST):
-            took.append(time.monotonic() - began)
-    assert min(took[1:]) < 1.0
-
-
 def test_the_address_stays_the_same(scratch: Path) -> None:
     seen = set()
     for _ in range(2):

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 
 import pytest
 
@@ -110,28 +109,24 @@ async def test_voice_activity_hears_the_voice_and_the_pause(engines: LocalEngine
 async def test_a_prompt_said_before_is_there_at_once(engines: LocalEngines):
     prompt = "Hello, thank you for calling. How can I help you?"
     first = await say(engines, prompt)
-
-    began = time.perf_counter()
     second = await say(engines, prompt)
-
-    assert time.perf_counter() - began < 0.05
     assert second == first
+    assert all(again.mulaw is kept.mulaw for again, kept in zip(second, first, strict=True))
 
 
 @pytest.mark.weights
 async def test_synthesis_never_holds_up_the_event_loop(engines: LocalEngines):
     await engines.warm()
-    longest = 0.0
+    turns = 0
     speaking = asyncio.ensure_future(
         say(engines, "This sentence takes a while to say, and meanwhile the loop goes on turning.")
     )
     while not speaking.done():
-        began = time.perf_counter()
         await asyncio.sleep(0)
-        longest = max(longest, time.perf_counter() - began)
+        turns += 1
 
     assert await speaking
-    assert longest < 0.1  # milliseconds on a quiet machine
+    assert turns > 100  # a handful, were it done on the loop
 
 
 @pytest.mark.weights

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from itertools import pairwise
 
 import pytest
@@ -652,13 +651,6 @@ def test_many_calls_share_one_loop():
     reports = run(main())
     assert {report.reply_ms for report in reports} == {(500, 500, 500)}
     assert len({report.call_sid for report in reports}) == 20
-
-
-@pytest.mark.slow
-def test_a_minute_of_call_costs_little():
-    began = time.process_time()
-    call(Network(speaks), SilentCaller(60_000))
-    assert time.process_time() - began < 3  # 0.4 s alone, uvicorn's half included
 
 
 @pytest.mark.slow

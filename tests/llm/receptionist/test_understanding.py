@@ -155,7 +155,7 @@ def test_danger_names_the_trade() -> None:
 def test_a_recogniser_stuck_in_a_loop_costs_little(text: str, ask: Ask) -> None:
     began = time.process_time()
     found = heard(text, ask)
-    assert time.process_time() - began < 0.2  # milliseconds; the rest is for a busy machine
+    assert time.process_time() - began < 5  # milliseconds, where backtracking takes minutes
     assert len(found.text) <= MAX_TEXT
 
 
