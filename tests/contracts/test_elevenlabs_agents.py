@@ -87,7 +87,7 @@ class Told:
 
     async def until(self, name: str, count: int = 1) -> list[Any]:
         """Wait for so many events of a kind; returns their first arguments."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while len(found := [one[1:] for one in self.events if one[0] == name]) < count:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
         return [args[0] if args else None for args in found]
@@ -165,7 +165,7 @@ async def test_the_async_client_runs_a_tool_and_is_told_goodbye():
 
 
 async def told_is_connected(talk: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while talk._conversation_id is None:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 

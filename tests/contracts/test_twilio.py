@@ -31,7 +31,7 @@ async def ask(question: Callable[[], Any]) -> Any:
 
 async def becomes(call: Any, status: str) -> None:
     """Ask as a client would, again and again."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await ask(call.fetch)).status != status:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

@@ -91,7 +91,7 @@ async def test_what_is_due_is_seen_to_by_one_and_by_the_next_when_that_one_dies(
     await transfers.move("call-1", 1, "missed", due_s=0)
     claims = await asyncio.gather(*(transfers.claim_due(claim_s=0.2, limit=10) for _ in range(5)))
     assert [row.state for claim in claims for row in claim] == ["missed"]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not await transfers.claim_due(claim_s=60, limit=10):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 

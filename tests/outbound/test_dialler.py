@@ -227,7 +227,7 @@ async def test_the_watch_settles_what_a_dead_process_left_and_outlives_trouble(d
         async with dials._pool.server() as connection:
             await connection.execute("UPDATE dial_intents SET checked_at = now() - interval '1 h'")
         watching = asyncio.ensure_future(house.dialler().watch(every_s=0.01))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while house.lab.faults.seen < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             async with dials._pool.server() as connection:

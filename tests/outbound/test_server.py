@@ -197,7 +197,7 @@ async def test_a_machine_is_left_alone_when_the_agent_says_so(postgres: str, tmp
                 db.DEMO_AGENT_ID,
             )
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 dial, _ = await office.over(await office.dial(machine_detection="Enable"))
         finally:
             async with office.server.pool.server() as connection:

@@ -52,7 +52,7 @@ def speaker(mouth, pool):
 
 
 async def spoken(speaker: LocalTextToSpeech, *texts: str) -> list:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return [event async for event in speaker.speak(3, pieces(*texts), FACTS)]
 
 
@@ -83,7 +83,7 @@ async def test_the_first_clause_is_there_before_the_text_is_complete(speaker):
         await more.wait()
         yield "How are you?"
 
-    async with asyncio.timeout(5), aclosing(speaker.speak(1, slow_pieces(), FACTS)) as events:
+    async with asyncio.timeout(30), aclosing(speaker.speak(1, slow_pieces(), FACTS)) as events:
         assert isinstance(await anext(events), Consumed)
         assert (await anext(events)).text == "Good morning. "
         more.set()

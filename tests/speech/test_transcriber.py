@@ -54,7 +54,7 @@ class Bench:
             self.transcriber.push(frame)
 
     async def next(self):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await anext(self._iterator)
 
     async def finals(self, last: int) -> list[FinalTranscript]:
@@ -219,7 +219,7 @@ async def test_leaving_the_context_ends_the_iteration_and_the_work():
         reading = asyncio.ensure_future(_read_all(transcriber))
         await asyncio.to_thread(ears.entered.wait, 5)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await reading == []
     pool.close()
 
@@ -253,7 +253,7 @@ async def test_a_final_of_one_call_overtakes_the_partials_of_others():
                 return
 
         ears.free.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await asyncio.gather(first_word("chatty", chatty), first_word("waiting", waiting))
     pool.close()
 

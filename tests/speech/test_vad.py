@@ -22,11 +22,13 @@ class Judge:
         self.batches: list[int] = []
         self.free = threading.Event()
         self.free.set()
+        self.asked = threading.Event()
         self.called = threading.Event()
         self.broken = False
 
     def __call__(self, windows: Sequence[bytes], state: State) -> tuple[list[int], State]:
-        assert self.free.wait(5)
+        self.asked.set()
+        assert self.free.wait(60)
         self.called.set()
         if self.broken:
             raise LookupError("no model")
@@ -48,7 +50,7 @@ class Listener:
         self._changed.set()
 
     async def wait_for(self, count: int) -> list[int]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(self.scores) < count:
                 self._changed.clear()
                 await self._changed.wait()
@@ -161,7 +163,7 @@ async def test_a_call_that_leaves_during_a_run_hears_no_more_and_harms_nobody(ju
     leaving, staying = activity.watch(gone), activity.watch(stays)
     leaving.push(SPEECH * 4)
     staying.push(SPEECH * 4)
-    await asyncio.sleep(0.03)  # the run is under way
+    await asyncio.to_thread(judge.asked.wait)
     leaving.close()
     leaving.close()
     newcomer = Listener()
@@ -210,7 +212,7 @@ async def test_lag_costs_the_oldest_windows_and_is_counted(judge):
     heard = Listener()
     track = activity.watch(heard)
     track.push(SPEECH * 2)
-    await asyncio.sleep(0.02)
+    await asyncio.to_thread(judge.asked.wait)
     for _ in range(160):
         track.push(SPEECH)
     judge.free.set()

@@ -215,7 +215,7 @@ async def _stop(server: uvicorn.Server) -> None:
     """Wait until every connection has been served to its end, which no test may prevent."""
     for listener in server.servers:
         listener.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while server.server_state.connections or server.server_state.tasks:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 

@@ -52,7 +52,7 @@ class FakeCall:
 
     async def has(self, kind: type[Event], count: int = 1) -> list[Event]:
         """Wait until that many events of a kind have come."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.of(kind)) < count:
                 self._news.clear()
                 await self._news.wait()
@@ -130,7 +130,7 @@ class FakeDesk:
 
     async def has(self, call_id: str) -> FakeCall:
         """Wait until the call's stream is connected."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while call_id not in self.calls:
                 self._news.clear()
                 await self._news.wait()

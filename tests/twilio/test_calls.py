@@ -45,7 +45,7 @@ async def carrier(**options: Any) -> AsyncIterator[tuple[TwilioLab, TwilioRest]]
 
 
 async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not is_so():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 

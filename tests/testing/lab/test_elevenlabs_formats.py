@@ -57,7 +57,7 @@ async def test_the_recogniser_hears_and_bills_the_same_in_either_format(audio_fo
                 "commit": True,
             }
             await socket.send(msgspec.json.encode(chunk).decode())
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while (told := msgspec.json.decode(await socket.recv()))["message_type"] != (
                     "committed_transcript"
                 ):
