@@ -27,6 +27,7 @@ from tests.runtime.fakes import (
 from voice_server.engines.ears import EarsChain
 from voice_server.engines.language import LanguageChain
 from voice_server.engines.phrases import Phrases, PreparedVoice
+from voice_server.engines.readiness import AttentiveEars
 from voice_server.engines.selection import Engines
 from voice_server.llm.toolbox import CombinedToolbox
 from voice_server.ports import CallFacts
@@ -75,15 +76,16 @@ def choose(virtual, keys: Any, of: ProviderSettings, call: CallFacts = FACTS) ->
     """The plan, and the services it gives beside the local ones."""
     here = local()
 
-    async def scene() -> Any:
+    async def scene() -> tuple[Any, Services]:
         engines = Engines(of, keys, here, can_transfer=True)
         try:
-            return await engines.choose(call)
+            plan = await engines.choose(call)
+            return plan, plan.services(lambda consumed: None)
         finally:
             await engines.close()
 
-    plan = virtual(scene())
-    return plan, (here, plan.services(lambda consumed: None))
+    plan, given = virtual(scene())
+    return plan, (here, given)
 
 
 def server(virtual, *providers: str, call: CallFacts = FACTS) -> tuple[Any, Any]:
@@ -120,7 +122,8 @@ def test_a_key_for_speech_brings_ears_and_voice_and_leaves_the_rest_local(virtua
 
 def test_a_key_for_a_model_leaves_speech_local_and_brings_its_tools(virtual):
     _, (here, given) = server(virtual, "openai")
-    assert given.speech_to_text is here.speech_to_text
+    assert isinstance(given.speech_to_text, AttentiveEars)
+    assert given.text_to_speech is here.text_to_speech
     assert isinstance(given.language_model, LanguageChain)
     assert isinstance(given.toolbox, CombinedToolbox)
 

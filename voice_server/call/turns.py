@@ -6,10 +6,10 @@ import re
 from enum import Enum
 
 from voice_server.call.events import Expectation
+from voice_server.call.voice_activity import SPEECH_LEVEL
 
 FRAME_MS = 20
 
-_QUIET_LEVEL = 7  # loudness below this is never speech on a phone line
 _FAINT_LEVEL = 3  # the tail of a word may be as soft as this
 _FAINT_FACTOR = 1.3
 _FLOOR_FACTOR = 2.5  # speech stands out from the line's own noise by this
@@ -66,7 +66,7 @@ class VoiceGate:
 
     def hear(self, loudness: int, now: int) -> Edge | None:
         """Take one frame; returns the edge it makes, if any."""
-        loud = loudness >= _QUIET_LEVEL and loudness >= self._floor * _FLOOR_FACTOR
+        loud = loudness >= SPEECH_LEVEL and loudness >= self._floor * _FLOOR_FACTOR
         drift = _FLOOR_RISE if loudness > self._floor else _FLOOR_FALL
         self._floor = min(_FLOOR_CEILING, self._floor + (loudness - self._floor) * drift)
         known = now - self._score_at < _SCORE_LIFE_MS

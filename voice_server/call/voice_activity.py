@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+SPEECH_LEVEL = 7  # loudness below this is never speech on a phone line
+
 
 def _levels() -> bytes:
     """The magnitude of each mu-law code (ITU-T G.711), squeezed into 0..255."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
 
@@ -37,13 +37,18 @@ class LanguageChain:
     is not asked for a minute: the caller has borne an apology and should not hear a second.
     """
 
-    def __init__(self, links: Sequence[LanguageLink]) -> None:
+    def __init__(
+        self, links: Sequence[LanguageLink], on_question: Callable[[], None] = lambda: None
+    ) -> None:
+        """`on_question` is called whenever the models are asked."""
         assert links
         self._links = tuple(links)
+        self._on_question = on_question
         self._shunned: dict[int, float] = {}  # until when, by place
 
     async def reply(self, request: ReplyRequest) -> AsyncGenerator[Piece, None]:
         """Answer with the first model that does; raises what the last one raised."""
+        self._on_question()
         now, last = asyncio.get_running_loop().time(), len(self._links) - 1
         runners = [
             Runner(link.health, link.limits, partial(self._ask, place, request), link.reserve)

@@ -16,6 +16,7 @@ from voice_server.engines.hosted import HostedAgents
 from voice_server.engines.language import LanguageChain, LanguageLink
 from voice_server.engines.phrases import PhraseBook, Phrases, PreparedVoice
 from voice_server.engines.plan import Plan, Spend
+from voice_server.engines.readiness import AttentiveEars, Readiness
 from voice_server.engines.search import SearchChain
 from voice_server.engines.tally import Tally
 from voice_server.engines.voice import VoiceChain, VoiceLink
@@ -143,7 +144,12 @@ class RemotePlan(msgspec.Struct, frozen=True):
         ]
         local = self._local(Engine.LANGUAGE_MODEL)
         links.append(LanguageLink(services.language_model, local, LOCAL_LIMITS, reserve=True))
-        return msgspec.structs.replace(services, language_model=LanguageChain(links))
+        readiness = Readiness([link.connection.warmth.start for link in self.minds])
+        return msgspec.structs.replace(
+            services,
+            speech_to_text=AttentiveEars(services.speech_to_text, readiness),
+            language_model=LanguageChain(links, readiness.asked),
+        )
 
     def _toolbox(self, spend: Spend, uses: KeyUses) -> CombinedToolbox:
         return CombinedToolbox(

@@ -10,13 +10,12 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from voice_server.call.events import FinalTranscript, PartialTranscript
-from voice_server.call.voice_activity import loudness
+from voice_server.call.voice_activity import SPEECH_LEVEL, loudness
 from voice_server.errors import ServiceUnavailable
 from voice_server.hosted.conversation import HostedConversation
 from voice_server.hosted.wire import SERVICE
 from voice_server.ports import CallFacts, Heard
 
-_LOUD = 7  # as the call's own gate has it: softer is never speech on a phone line
 _FRAME_MS = 20
 _SPEECH_MS = 600  # so much sound is somebody talking, not a cough or a door
 _NOTHING_S = 1.0  # after a pause, when what came before it was hardly words
@@ -44,7 +43,7 @@ class HostedTranscriber:
 
     def push(self, mulaw: bytes) -> None:
         """Take one frame."""
-        if loudness(mulaw) >= _LOUD:
+        if loudness(mulaw) >= SPEECH_LEVEL:
             self._voiced_ms += _FRAME_MS
         self._conversation.push(mulaw)
 

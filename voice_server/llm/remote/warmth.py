@@ -22,7 +22,7 @@ class Warmth:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> asyncio.Task[None]:
-        """Begin to open a connection, or to renew an idle one; call it when a call begins.
+        """Begin to open a connection, or to renew an idle one, before a question comes.
 
         What fails shows in the first question. The task may be waited for, but belongs to this.
         """
