@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -13,8 +13,15 @@ from detectors.behaviour import Timeline
 from detectors.classifier import Classifier, Memory
 from detectors.fork import fork
 from detectors.fusion import Band, Evidence, fuse, sigmoid
-from detectors.heads import Heads, Leaning
-from detectors.kinds import blended_type, scam_type, tactics
+from detectors.heads import HEADS, Heads, Leaning
+from detectors.kinds import (
+    TACTICS,
+    TYPES,
+    blended_type,
+    learned_tactics,
+    scam_type,
+    tactics,
+)
 from detectors.patterns import (
     Match,
     Utterance,
@@ -27,7 +34,7 @@ from detectors.patterns import (
     tells_of_a_call,
 )
 from detectors.phrases import Phrase, Tactic
-from models.scam.manifest import FOLDER, Manifest, read_kinds, read_manifest, read_model
+from models.scam.manifest import FOLDER, Manifest, ModelError, read_kinds, read_manifest, read_model
 
 TEXT_LIMIT = 8_000  # characters of a segment that are looked at: ten minutes of speech
 FINDINGS_LIMIT = 48
@@ -63,9 +70,23 @@ class ScamModel:
     def load(cls, folder: Path = FOLDER) -> ScamModel:
         """Read and verify the shipped model; raises `models.scam.manifest.ModelError`."""
         manifest = read_manifest(folder)
-        kinds = manifest.kinds
-        heads = None if kinds is None else Heads(read_kinds(kinds, folder), kinds)
-        return cls(Classifier(read_model(manifest, folder)), manifest, heads)
+        return cls(
+            Classifier(read_model(manifest, folder)), manifest, _load_heads(manifest, folder)
+        )
+
+
+def _load_heads(manifest: Manifest, folder: Path) -> Heads | None:
+    kinds = manifest.kinds
+    if kinds is None:
+        return None
+    unknown = {*kinds.types} - TYPES | {*kinds.tactics} - TACTICS
+    if unknown:
+        raise ModelError(
+            f"{kinds.file} of the scam model names what this version does not know "
+            f"({', '.join(sorted(unknown))}); reinstall the package or run: "
+            "voice-server train scam --data DIR"
+        )
+    return Heads(read_kinds(kinds, folder), kinds)
 
 
 class ScamDetector:
@@ -230,16 +251,17 @@ class ScamDetector:
         verdict = fuse(self.evidence(), manifest.fusion)
         sure = independent(verdict.detectors) >= 2 and self._words >= SETTLED_WORDS
         severity = self._band.move(verdict.risk, Severity.CRITICAL if sure else Severity.HIGH)
+        odd = severity is not Severity.MINIMAL
         return Assessment(
             risk=verdict.risk,
             confidence=verdict.confidence,
             severity=severity,
             through=through,
-            scam_type=self.scam_type() if severity is not Severity.MINIMAL else "",
-            tactics=self.tactics() if severity is not Severity.MINIMAL else (),
+            scam_type=self.scam_type() if odd else "",
+            tactics=self.tactics() if odd else (),
             detectors=verdict.detectors,
             findings=self._strongest(),
-            predictions=self._predictions(verdict.risk),
+            predictions=(*self._predictions(verdict.risk), *(self._learned() if odd else ())),
             model_version=self._model.version,
         )
 
@@ -255,14 +277,29 @@ class ScamDetector:
         return blended_type(totals, self._leaning, heads.kinds)
 
     def tactics(self) -> tuple[str, ...]:
-        """Name the tactics at work, if this is a scam, strongest first."""
-        behaviour = [name for detector, name in self._findings if detector == "behaviour"]
-        return tactics(self._best.values(), behaviour, self._learned())
+        """Name the tactics at work, if this is a scam: what can be shown before what is learned."""
+        return (*self._shown_tactics(), *self._learned_tactics())
 
-    def _learned(self) -> Iterator[str]:
-        if self._model.heads is not None and self._leaning is not None:
-            least = self._model.heads.kinds.tactic_odds
-            yield from (name for name, odds in self._leaning.tactics.items() if odds >= least)
+    def _shown_tactics(self) -> tuple[str, ...]:
+        behaviour = [name for detector, name in self._findings if detector == "behaviour"]
+        return tactics(self._best.values(), behaviour)
+
+    def _learned_tactics(self) -> tuple[str, ...]:
+        """Name what the heads hear and no finding shows."""
+        heads = self._model.heads
+        if heads is None or self._leaning is None:
+            return ()
+        shown = self._shown_tactics()
+        heard = learned_tactics(self._leaning, heads.kinds)
+        return tuple(name for name in heard if name not in shown)
+
+    def _learned(self) -> tuple[Prediction, ...]:
+        """Say what is named on the word of the heads: kind, and tactics that no finding shows."""
+        if self._leaning is None:
+            return ()
+        odds = {**self._leaning.types, **self._leaning.tactics}
+        names = (self.scam_type(), *self._learned_tactics())
+        return tuple(Prediction(HEADS, name, sigmoid(odds[name])) for name in names if name in odds)
 
     def _strongest(self) -> tuple[Finding, ...]:
         """Return the evidence so far, the strongest pieces when there is too much, in order."""

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from detectors.classifier import Step, session_of
 from models.scam.manifest import Kinds
 
+HEADS = "heads"  # what predictions call them
+
 
 class Leaning(msgspec.Struct, frozen=True):
     """Towards which kinds and tactics a party's words lean: log odds by name.

@@ -72,11 +72,17 @@ def scam_type(points: Mapping[str, float]) -> str:
 
 
 def blended_type(points: Mapping[str, float], leaning: Leaning, kinds: Kinds) -> str:
-    """Name the kind that heads and phrases together speak for most, one of `TYPES`."""
+    """Name the kind that heads and phrases together speak for most, one of `TYPES`.
+
+    A kind without a head begins where the least likely of the others does.
+    """
     totals = _by_type(points)
+    least = min(leaning.types.values())
     return max(
-        leaning.types,
-        key=lambda name: leaning.types[name] + kinds.phrase_weight * totals.get(name, 0.0),
+        dict.fromkeys([*leaning.types, *totals]),
+        key=lambda name: (
+            leaning.types.get(name, least) + kinds.phrase_weight * totals.get(name, 0.0)
+        ),
     )
 
 
@@ -88,13 +94,14 @@ def _by_type(points: Mapping[str, float]) -> dict[str, float]:
     return totals
 
 
-def tactics(
-    phrases: Iterable[tuple[Phrase, float]], behaviour: Iterable[str], learned: Iterable[str] = ()
-) -> tuple[str, ...]:
-    """Name the tactics of phrases with their weights, strongest first, and of what is weaker.
+def learned_tactics(leaning: Leaning, kinds: Kinds) -> tuple[str, ...]:
+    """Name the tactics that heads hear, likeliest first."""
+    heard = [name for name, odds in leaning.tactics.items() if odds >= kinds.tactic_odds]
+    return tuple(sorted(heard, key=lambda name: -leaning.tactics[name]))
 
-    That are indicators of behaviour, and what heads have `learned` to hear.
-    """
+
+def tactics(phrases: Iterable[tuple[Phrase, float]], behaviour: Iterable[str]) -> tuple[str, ...]:
+    """Name the tactics of phrases with their weights and of indicators, strongest first."""
     strength: dict[str, float] = {}
     for phrase, weight in phrases:
         name = _tactic(phrase)
@@ -103,8 +110,6 @@ def tactics(
     for indicator in behaviour:
         if indicator in _BEHAVIOUR:
             strength.setdefault(_BEHAVIOUR[indicator], _LEAST)
-    for name in learned:
-        strength.setdefault(name, _LEAST)
     return tuple(sorted(strength, key=lambda name: (-strength[name], name)))
 
 

@@ -9,6 +9,7 @@ import msgspec
 from detectors.assessment import Assessment, Segment, Severity
 from detectors.conversation import ConversationDetector
 from detectors.detector import ScamModel
+from detectors.heads import HEADS
 from detectors.metrics import Scored
 from detectors.transcripts import Said, Talk
 from models.scam.corpus import cut_text
@@ -36,7 +37,8 @@ class Trace(msgspec.Struct, frozen=True):
     `steps` has one (turn, words so far, risk) after each utterance, committed or provisional,
     `seconds` the time at which each was known; turns count from 1, words are those of all
     speakers. `score` is the risk after the last committed utterance, `highest` the greatest;
-    `severity`, `type` and `tactics` are those at the greatest. The alarm is the first utterance
+    `severity`, `type` and `tactics` are those at the greatest; `learned` are the tactics among
+    them for which there is only the word of a learned head. The alarm is the first utterance
     after which the severity is high; None = never.
     """
 
@@ -50,6 +52,7 @@ class Trace(msgspec.Struct, frozen=True):
     alarm_seconds: float | None
     type: str
     tactics: tuple[str, ...]
+    learned: tuple[str, ...]
     detectors: tuple[str, ...]
     steps: tuple[tuple[int, int, float], ...]
     seconds: tuple[float, ...]
@@ -58,6 +61,13 @@ class Trace(msgspec.Struct, frozen=True):
     label: str
     cluster: str
     model_version: str
+
+    @property
+    def marked_tactics(self) -> str:
+        """The tactics for people to read, the learned ones marked."""
+        return ", ".join(
+            f"{name} (learned)" if name in self.learned else name for name in self.tactics
+        )
 
     @property
     def scored(self) -> Scored:
@@ -135,6 +145,11 @@ def play(model: ScamModel, talk: Talk) -> Trace:
         alarm_seconds=alarm.known if alarm else None,
         type=worst.scam_type,
         tactics=worst.tactics,
+        learned=tuple(
+            said.label
+            for said in worst.predictions
+            if said.model == HEADS and said.label in worst.tactics
+        ),
         detectors=worst.detectors,
         steps=tuple((commit.turn, commit.words, view.risk) for commit, view in heard),
         seconds=tuple(commit.known for commit, _ in heard),

@@ -25,7 +25,7 @@ class Speed(msgspec.Struct, frozen=True):
 
     Times in µs: the whole detector alone (median and 95th percentile), the classifier's share
     of one utterance in a batch of 64 calls. `call_bytes` is kept for each call, `file_bytes` is
-    the size of the model file.
+    the size of the model files.
     """
 
     median_us: float

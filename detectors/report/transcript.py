@@ -67,7 +67,7 @@ def _facts(trace: Trace) -> str:
     pairs = (
         ("last risk", f"{trace.score:.3f}"),
         ("confidence", f"{trace.confidence:.2f}"),
-        ("tactics", ", ".join(trace.tactics)),
+        ("tactics", trace.marked_tactics),
         ("detectors", ", ".join(trace.detectors)),
     )
     shown = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in pairs if value)

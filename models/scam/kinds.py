@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from models.scam.corpus import OURS, Conversation, cut_words, trainable
+from models.scam.dialogues import Tactic
 from models.scam.features import features
 from models.scam.fit import Floats, term_weights
 
@@ -27,6 +28,8 @@ DAMPING = 10.0  # the energy of five words
 SOFTNESS = 10.0  # how much an example may pull, against a squared weight
 ENOUGH = 5  # examples of a kind or tactic, below which it is left to the phrases
 STEPS = 300
+# In log odds: what is like nothing in particular is like everything else, and a name says more.
+HANDICAP_OF_OTHER = 0.5
 _VICTIMS = frozenset({"agent", "callee"})
 OTHER = "other"
 # What the corpora call the kinds; a name that is not here is of another kind.
@@ -56,6 +59,7 @@ _SAME_NAME = (
     "robocall tech_support"
 )
 CORPUS_KINDS |= {name: name for name in _SAME_NAME.split()}
+TACTICS = get_args(Tactic)
 
 
 class Heads(msgspec.Struct, frozen=True):
@@ -86,18 +90,14 @@ def fit_heads(conversations: Sequence[Conversation]) -> Heads | None:
     talks = labelled(conversations)
     own = [talk for talk in talks if talk.source == OURS]
     types = _common(kind_of(talk) for talk in talks)
-    tactics = _common(name for talk in own for name in talk.tactics)
+    tactics = _common(name for talk in own for name in talk.tactics if name in TACTICS)
     if len(types) < 2:
         return None
-    parts = [
-        _descend(_rows(talks), np.array([[kind_of(talk) == n for n in types] for talk in talks]))
-    ]
-    if tactics:
-        parts.append(
-            _descend(_rows(own), np.array([[n in talk.tactics for n in tactics] for talk in own]))
-        )
-    fitted = np.concatenate(parts, axis=1).astype(np.float32)
-    return Heads(types, tactics, fitted[:-1], fitted[-1])
+    told = _fitted(talks, types, [(kind_of(talk),) for talk in talks])
+    told[-1] -= HANDICAP_OF_OTHER * (np.array(types) == OTHER)
+    used = _fitted(own, tactics, [talk.tactics for talk in own])
+    whole = np.concatenate([told, used], axis=1).astype(np.float32)
+    return Heads(types, tactics, whole[:-1], whole[-1])
 
 
 def _common(names: Iterable[str]) -> tuple[str, ...]:
@@ -128,15 +128,22 @@ def _heard(talk: Conversation) -> NDArray[np.int64]:
     return np.concatenate([np.zeros(0, dtype=np.int64), *found])
 
 
-def _descend(rows: csr_array, present: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Fit a column of weights for each column of `present`, the biases in a last row.
+def _fitted(
+    talks: Sequence[Conversation], names: Sequence[str], labels: Sequence[Sequence[str]]
+) -> NDArray[np.float64]:
+    """Fit a column of weights for each name, the biases in a last row."""
+    if not names:
+        return np.zeros((PLACES + 1, 0))
+    return _descend(_rows(talks), np.array([[name in label for name in names] for label in labels]))
 
-    Accelerated gradient descent as in `models.scam.fit`, all columns at once. With and without
-    weigh the same in each column; one that everybody has, or nobody, is left at even odds.
+
+def _descend(rows: csr_array, present: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Accelerated gradient descent as in `models.scam.fit`, for all columns at once.
+
+    In each column those with the name weigh as much as those without it.
     """
-    share = np.where(
-        present, 0.5 / present.sum(axis=0).clip(1), 0.5 / (~present).sum(axis=0).clip(1)
-    )
+    having = present.sum(axis=0)
+    share = 0.5 / np.where(present, having, len(present) - having)
     ridge = 1 / (SOFTNESS * len(present))
     step = 1 / (0.5 + ridge)
     columns = rows.T.tocsr()

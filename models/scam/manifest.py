@@ -95,6 +95,11 @@ class Manifest(msgspec.Struct, frozen=True):
     kinds: Kinds | None = None  # None where no corpus named the kinds
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """The files of weights that belong to it."""
+        return (self.file,) if self.kinds is None else (self.file, self.kinds.file)
+
+    @property
     def model_version(self) -> str:
         """Name, version and the first digits of the checksum, as stored with detections."""
         return f"{self.name}-{self.version}+{self.sha256[:12]}"

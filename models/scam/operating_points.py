@@ -8,7 +8,7 @@ because honest calls to support desks open as calls to false ones do: the honest
 set's topic-matched pairs was looked at too, so that its figures of false alarms flatter.
 
 How kinds and tactics are told was set by hand too, on left-out clusters of scams: kinds so that
-most are right, tactics so that three in five that are named are.
+most are right, tactics so that three in five of those named are there.
 """
 
 from __future__ import annotations
@@ -37,6 +37,6 @@ PRIOR = Fusion(
     # In half an hour of chatting every phrase is said by chance.
     length=-0.5,
 )
-PHRASE_WEIGHT = 2.0  # log odds of a kind for each point of its phrases
+PHRASE_WEIGHT = 1.0  # log odds of a kind for each point of its phrases
 TACTIC_ODDS = 0.3  # log odds from which a head's word is taken for a tactic
 BANDS = Bands(low=0.5, medium=0.85, high=0.99, critical=0.9995, margin=0.5)

@@ -178,6 +178,7 @@ def trace(**changes: Any) -> Trace:
     fields = {
         **dict(id="x", score=0.1, severity=Severity.MINIMAL, highest=0.1, confidence=0.5),
         **dict(alarm_turn=None, alarm_words=None, alarm_seconds=None, type="", tactics=()),
+        **dict(learned=()),
         **dict(detectors=(), steps=((1, 4, 0.1),), seconds=(1.6,), evidence=(), source="s"),
         **dict(label="", cluster="", model_version="m"),
     }

@@ -72,7 +72,11 @@ def test_the_assessment_names_its_model_and_time(model: ScamModel) -> None:
     assert view.model_version == model.manifest.model_version
     assert model.manifest.sha256[:12] in view.model_version
     assert view.processing_us > 0
-    assert {prediction.model for prediction in view.predictions} == {"classifier", "fusion"}
+    assert {prediction.model for prediction in view.predictions} == {
+        "classifier",
+        "fusion",
+        "heads",
+    }
     (fused,) = [p.probability for p in view.predictions if p.model == "fusion"]
     assert fused == view.risk
 

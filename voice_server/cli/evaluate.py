@@ -171,7 +171,7 @@ class Course:
 
     def _speed(self, shipped: ScamModel) -> Speed:
         texts = [turn.text for talk in self._played[::40] for turn in talk.turns]
-        size = (FOLDER / self._manifest.file).stat().st_size
+        size = sum((FOLDER / name).stat().st_size for name in self._manifest.files)
         return measure(shipped, texts, size)
 
 

@@ -281,7 +281,7 @@ def _cost(speed: Speed) -> list[list[str]]:
         ["one utterance, CPU time, 95th percentile", f"{speed.p95_us / 1_000:.2f} ms"],
         ["the classifier's share in a batch of 64 calls", f"{speed.batched_us:.1f} µs"],
         ["kept for each call", f"{speed.call_bytes / 1_000:.0f} KB"],
-        ["model file", f"{speed.file_bytes / 1_000_000:.2f} MB"],
+        ["model files", f"{speed.file_bytes / 1_000_000:.2f} MB"],
     ]
 
 

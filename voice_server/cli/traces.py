@@ -40,7 +40,7 @@ def described(trace: Trace) -> str:
     if trace.type:
         lines.append(f"  type      {trace.type} (confidence {trace.confidence:.2f})")
     if trace.tactics:
-        lines.append(f"  tactics   {', '.join(trace.tactics)}")
+        lines.append(f"  tactics   {trace.marked_tactics}")
     lines += [f"  evidence  {_proof(proof)}" for proof in strongest(trace, _SHOWN)]
     return "\n".join(lines)
 
