@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -42,6 +43,13 @@ def session_of(content: bytes) -> ort.InferenceSession:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     return ort.InferenceSession(content, sess_options=options, providers=["CPUExecutionProvider"])
+
+
+class Reader(Protocol):
+    """What a detector asks of a classifier."""
+
+    def read(self, steps: Sequence[Step]) -> list[Reading]:
+        """Score a batch of utterances, at most one of each call."""
 
 
 class Classifier:

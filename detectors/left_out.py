@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from detectors.assessment import Segment
+from detectors.classifier import Reader, Reading, Step
 from detectors.conversation import ConversationDetector
 from detectors.detector import ScamModel
 from detectors.fusion import Evidence, fuse
 from detectors.metrics import Scored
 from models.scam.corpus import Conversation, cut_text
-from models.scam.manifest import Fusion
+from models.scam.manifest import Fusion, Manifest
 from models.scam.words import WORDS_PER_SECOND
 
 
@@ -38,12 +39,44 @@ class Heard(msgspec.Struct, frozen=True):
     moments: tuple[Moment, ...]
 
 
+class Played(msgspec.Struct, frozen=True):
+    """One conversation as every model hears it, to be judged by any classifier.
+
+    In `heard` the margin of a party is the place, counted from 1, of its last step in `steps`;
+    the `score` of a step is the place of the party's step before, 0 at its first.
+    """
+
+    heard: Heard
+    steps: tuple[Step, ...]
+
+
 Mask = Callable[[Evidence], Evidence]
 
 
-def hear(model: ScamModel, talk: Conversation) -> Heard:
-    """Play one conversation, utterance by utterance, watching everybody but our agent."""
-    detector = ConversationDetector(model)
+class Tape:
+    """Stands in for a classifier: keeps the steps, and answers with their places."""
+
+    __slots__ = ("steps",)
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+
+    def read(self, steps: Sequence[Step]) -> list[Reading]:
+        """Take steps down."""
+        places: list[Reading] = []
+        for step in steps:
+            self.steps.append(step)
+            places.append(Reading(len(self.steps), len(self.steps), 0.0))
+        return places
+
+
+def play(manifest: Manifest, talk: Conversation) -> Played:
+    """Play one conversation, utterance by utterance, watching everybody but our agent.
+
+    The bands and the fusion of the manifest do not matter for the evidence.
+    """
+    tape = Tape()
+    detector = ConversationDetector(ScamModel(tape, manifest))
     moments: list[Moment] = []
     words = 0
     for said in talk.turns:
@@ -53,7 +86,27 @@ def hear(model: ScamModel, talk: Conversation) -> Heard:
             span = (_milliseconds(began), _milliseconds(words))
             detector.feed([Segment(len(moments), said.speaker, text, *span)])
             moments.append(Moment(words / WORDS_PER_SECOND, detector.evidence()))
-    return Heard(talk.id, talk.source, talk.origin, talk.cluster, talk.is_scam, tuple(moments))
+    heard = Heard(talk.id, talk.source, talk.origin, talk.cluster, talk.is_scam, tuple(moments))
+    return Played(heard, tuple(tape.steps))
+
+
+def judge(played: Played, classifier: Reader) -> Heard:
+    """Put in what a classifier makes of a conversation that was played."""
+    readings = [Reading(0.0, 0.0, 0.0)]
+    for step in played.steps:
+        before = readings[int(step.score)]
+        carried = msgspec.structs.replace(step, score=before.score, energy=before.energy)
+        readings += classifier.read([carried])
+
+    def known(party: Evidence) -> Evidence:
+        if party.margin is None:
+            return party
+        return msgspec.structs.replace(party, margin=readings[int(party.margin)].margin)
+
+    moments = (
+        Moment(moment.seconds, tuple(map(known, moment.parties))) for moment in played.heard.moments
+    )
+    return msgspec.structs.replace(played.heard, moments=tuple(moments))
 
 
 def everything(evidence: Evidence) -> Evidence:

@@ -64,6 +64,7 @@ class Conversation(msgspec.Struct, frozen=True):
 class View(msgspec.Struct, frozen=True):
     """What one listener hears of a conversation, as utterances of plain words."""
 
+    id: str  # of the conversation
     source: str
     cluster: str
     scam: bool
@@ -103,7 +104,13 @@ def views(conversation: Conversation) -> Iterator[View]:
     for side in sides:
         utterances = tuple(cut for turn in side for cut in cut_words(turn.text))
         if utterances:
-            yield View(conversation.source, conversation.cluster, conversation.is_scam, utterances)
+            yield View(
+                conversation.id,
+                conversation.source,
+                conversation.cluster,
+                conversation.is_scam,
+                utterances,
+            )
 
 
 def cut_words(text: str) -> Iterator[tuple[str, ...]]:

@@ -7,7 +7,10 @@ than their mix does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import compress
+from typing import TYPE_CHECKING
+from zlib import crc32
 
 import msgspec
 import numpy as np
@@ -15,6 +18,9 @@ from numpy.typing import NDArray
 
 from models.scam.corpus import View
 from models.scam.features import DIMENSION, features
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 DAMPING = 200.0  # in squared idf units: about the energy of four words
 RIDGE = 9e-6
@@ -31,13 +37,18 @@ Floats = NDArray[np.float32]
 
 
 class Examples(msgspec.Struct, frozen=True):
-    """Sparse rows: row i owns `columns[starts[i]:starts[i + 1]]` and the same of `values`."""
+    """What views teach, counted once for any number of models that are taught some of them.
 
-    starts: NDArray[np.int64]
-    columns: NDArray[np.int64]
-    values: Floats
-    scam: NDArray[np.bool_]
-    weight: Floats
+    `counted` has a row for each beginning of a view, with the term weights of its features;
+    `view` and `factor` are the view of each row and what it counts beside the view's others.
+    `held` has a row for each view with a one for each feature that it holds.
+    """
+
+    views: Sequence[View]
+    counted: csr_array
+    view: NDArray[np.intp]
+    factor: NDArray[np.float64]
+    held: csr_array
 
 
 class Weights(msgspec.Struct, frozen=True):
@@ -49,30 +60,54 @@ class Weights(msgspec.Struct, frozen=True):
     damping: float = DAMPING
 
 
-def fit(views: Sequence[View], *, seed: int, progress: Callable[[float], None]) -> Weights:
-    """Fit on views; the same views and seed give the same weights.
+def examples(views: Iterable[View], *, seed: int) -> Examples:
+    """Cut views into examples; what one view teaches does not depend on the others."""
+    counted, held = _Rows(), _Rows()
+    kept: list[View] = []
+    place: list[int] = []
+    factors: list[float] = []
+    for number, view in enumerate(views):
+        kept.append(view)
+        rng = np.random.default_rng([seed, crc32(f"{view.id}/{len(view.utterances)}".encode())])
+        held.add(np.concatenate([features(words) for words in view.utterances]))
+        for words, factor in _prefixes(view):
+            counted.add(np.concatenate([features(_drop(said, rng)) for said in words]))
+            place.append(number)
+            factors.append(factor)
+    rows = counted.matrix()
+    rows.data = term_weights(rows.data)
+    once = held.matrix()
+    once.data[:] = 1
+    return Examples(kept, rows, np.array(place), np.array(factors), once)
 
-    `progress` is called with the share done, in [0, 1].
+
+def fit(
+    known: Examples, taught: NDArray[np.bool_], *, progress: Callable[[float], None]
+) -> Weights:
+    """Fit on the views that are `taught`; the same ones give the same weights.
+
+    `progress` is called with the share done, in [0, 1]. Raises `ValueError` when no scam or no
+    benign view is taught.
     """
-    rng = np.random.default_rng(seed)
-    idf = inverse_document_frequencies(views)
-    examples = _examples(views, idf, rng)
-    weight, bias = _descend(examples, progress)
+    if {view.scam for view in compress(known.views, taught)} != {True, False}:
+        raise ValueError("training needs scam and benign conversations of allowed sources")
+    idf = inverse_document_frequencies(known, taught)
+    weight, bias = _descend(*_rows(known, taught, idf), progress)
     return Weights(weight, idf, bias)
 
 
-def inverse_document_frequencies(views: Sequence[View]) -> Floats:
-    """Smoothed idf over views; a feature seen in fewer than two clusters counts nothing."""
-    seen: NDArray[np.int64] = np.zeros(DIMENSION, dtype=np.int64)
-    clusters: dict[str, set[int]] = {}
-    for view in views:
-        key = f"{view.source}/{view.cluster}"
-        clusters.setdefault(key, set()).update(
-            int(i) for words in view.utterances for i in features(words)
-        )
-    for found in clusters.values():
-        seen[list(found)] += 1
-    idf = np.log((1 + len(clusters)) / (1 + seen)) + 1
+def inverse_document_frequencies(known: Examples, taught: NDArray[np.bool_]) -> Floats:
+    """Smoothed idf over taught views; a feature seen in fewer than two clusters counts nothing."""
+    from scipy.sparse import csr_array
+
+    chosen = np.flatnonzero(taught)
+    names = [f"{view.source}/{view.cluster}" for view in compress(known.views, taught)]
+    _, cluster = np.unique(names, return_inverse=True)
+    clusters = int(cluster.max()) + 1
+    shape = (clusters, len(taught))
+    members = csr_array((np.ones(len(chosen)), (cluster, chosen)), shape=shape)
+    seen = np.bincount((members @ known.held).indices, minlength=DIMENSION)
+    idf = np.log((1 + clusters) / (1 + seen)) + 1
     return np.where(seen >= 2, idf, 0).astype(np.float32)
 
 
@@ -81,33 +116,46 @@ def term_weights(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(np.log2(1.0 + counts), dtype=np.float64)
 
 
-def _examples(views: Sequence[View], idf: Floats, rng: np.random.Generator) -> Examples:
-    columns, values, lengths = [], [], []
-    scam, weight = [], []
-    shares = _view_weights(views)
-    for view, share in zip(views, shares, strict=True):
-        for words, factor in _prefixes(view):
-            kept = [_drop(utterance, rng) for utterance in words]
-            found = np.concatenate([features(utterance) for utterance in kept])
-            column, count = np.unique(found, return_counts=True)
-            value = idf[column] * term_weights(count)
-            value /= np.sqrt(np.square(value).sum() + DAMPING)
-            columns.append(column)
-            values.append(value.astype(np.float32))
-            lengths.append(len(column))
-            scam.append(view.scam)
-            weight.append(share * factor)
-    label = np.array(scam)
-    balanced = np.array(weight, dtype=np.float32)
-    for side in (label, ~label):
-        balanced[side] /= 2 * balanced[side].sum()
-    return Examples(
-        starts=np.r_[0, np.cumsum(lengths)].astype(np.int64),
-        columns=np.concatenate(columns),
-        values=np.concatenate(values),
-        scam=label,
-        weight=balanced,
-    )
+class _Rows:
+    """Collects features and counts them, row by row."""
+
+    def __init__(self) -> None:
+        self._columns: list[NDArray[np.int64]] = []
+        self._counts: list[NDArray[np.int64]] = []
+        self._starts = [0]
+
+    def add(self, found: NDArray[np.int64]) -> None:
+        columns, counts = np.unique(found, return_counts=True)
+        self._columns.append(columns.astype(np.int32))
+        self._counts.append(counts)
+        self._starts.append(self._starts[-1] + len(columns))
+
+    def matrix(self) -> csr_array:
+        from scipy.sparse import csr_array
+
+        starts = np.array(self._starts, dtype=np.int32)
+        parts = (np.concatenate(self._counts), np.concatenate(self._columns), starts)
+        return csr_array(parts, shape=(len(self._columns), DIMENSION))
+
+
+def _rows(
+    known: Examples, taught: NDArray[np.bool_], idf: Floats
+) -> tuple[csr_array, NDArray[np.bool_], NDArray[np.float64]]:
+    """Return the taught rows in units of their length, their labels and their weights."""
+    from scipy.sparse import diags_array
+
+    chosen = np.flatnonzero(taught[known.view])
+    view = known.view[chosen]
+    rows = known.counted[chosen] @ diags_array(idf.astype(np.float64))
+    rows.eliminate_zeros()
+    norm = np.sqrt(rows.multiply(rows).sum(axis=1) + DAMPING)
+    share = np.zeros(len(taught))
+    share[taught] = _view_weights(list(compress(known.views, taught)))
+    weight = share[view] * known.factor[chosen]
+    scam = np.array([each.scam for each in known.views])[view]
+    for side in (scam, ~scam):
+        weight[side] /= 2 * weight[side].sum()
+    return (diags_array(1 / norm) @ rows).tocsr(), scam, weight
 
 
 def _prefixes(view: View) -> list[tuple[list[tuple[str, ...]], float]]:
@@ -150,32 +198,37 @@ def _view_weights(views: Sequence[View]) -> list[float]:
     ]
 
 
-def _descend(examples: Examples, progress: Callable[[float], None]) -> tuple[Floats, float]:
+def _descend(
+    rows: csr_array,
+    scam: NDArray[np.bool_],
+    weight: NDArray[np.float64],
+    progress: Callable[[float], None],
+) -> tuple[Floats, float]:
     """Accelerated gradient descent with the step that the curvature bound allows.
 
     Rows have length <= 1, so the Hessian of the weighted loss is at most 1/4 of the total
-    weight (1), bias included at most 1/2.
+    weight (1), bias included at most 1/2. Features that no row has stay at 0 and are left out.
     """
-    from scipy.sparse import csr_array
-
-    step = 1 / (0.5 + RIDGE)
-    shape = (len(examples.scam), DIMENSION)
-    rows = csr_array((examples.values, examples.columns, examples.starts), shape=shape)
+    found = np.unique(rows.indices)
+    rows = rows[:, found]
     columns = rows.T.tocsr()
-    target = examples.scam.astype(np.float64)
-    point = np.zeros(DIMENSION + 1)
+    step = 1 / (0.5 + RIDGE)
+    target = scam.astype(np.float64)
+    point = np.zeros(len(found) + 1)
     ahead = point.copy()
     momentum = 1.0
     for number in range(STEPS):
         margin = rows @ ahead[:-1] + ahead[-1]
-        residual = examples.weight * (_sigmoid(margin) - target)
+        residual = weight * (_sigmoid(margin) - target)
         gradient = columns @ residual + RIDGE * ahead[:-1]
         moved = ahead - step * np.r_[gradient, residual.sum()]
         faster = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
         ahead = moved + (momentum - 1) / faster * (moved - point)
         point, momentum = moved, faster
         progress((number + 1) / STEPS)
-    return point[:-1].astype(np.float32), float(point[-1])
+    weights = np.zeros(DIMENSION, dtype=np.float32)
+    weights[found] = point[:-1]
+    return weights, float(point[-1])
 
 
 def _sigmoid(margin: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,24 +1,14 @@
-"""What is left out of training together, and the plain baseline that figures stand beside."""
+"""What is left out of training together."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 from zlib import crc32
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from models.scam.corpus import OURS, Conversation, View, cut_words, trainable, views
-from models.scam.fit import PREFIXES
-from models.scam.words import WORDS_PER_SECOND
+from models.scam.corpus import OURS, Conversation, trainable
 
-if TYPE_CHECKING:
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-
-SECONDS = (5.0, 10.0, 15.0, 30.0, float("inf"))  # beginnings of a call that the baseline scores
 FOLDS = 5
 
 
@@ -89,66 +79,3 @@ def _set_of(talk: Conversation, whole: Sequence[str]) -> int:
     if talk.origin in whole:
         return whole.index(talk.origin) % FOLDS
     return crc32(f"{talk.source}/{talk.cluster}".encode()) % FOLDS
-
-
-class Baseline:
-    """Word and character TF-IDF with logistic regression, taught the same beginnings of calls."""
-
-    __slots__ = ("_characters", "_model", "_words")
-
-    def __init__(self, taught: Sequence[View], *, seed: int) -> None:
-        from scipy.sparse import hstack
-        from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.linear_model import LogisticRegression
-
-        texts, scam = [], []
-        for view in taught:
-            for text in _beginnings(view):
-                texts.append(text)
-                scam.append(view.scam)
-        self._words: TfidfVectorizer = TfidfVectorizer(
-            ngram_range=(1, 2), sublinear_tf=True, min_df=2, max_features=100_000
-        )
-        self._characters: TfidfVectorizer = TfidfVectorizer(
-            analyzer="char_wb", ngram_range=(3, 4), sublinear_tf=True, max_features=60_000
-        )
-        rows = hstack([self._words.fit_transform(texts), self._characters.fit_transform(texts)])
-        self._model: LogisticRegression = LogisticRegression(
-            C=3.0, class_weight="balanced", solver="liblinear", random_state=seed
-        ).fit(rows.tocsr(), np.array(scam))
-
-    def read(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return the probability of a scam for each text."""
-        from scipy.sparse import hstack
-
-        rows = hstack([self._words.transform(texts), self._characters.transform(texts)])
-        chances: NDArray[np.float64] = self._model.predict_proba(rows.tocsr())[:, 1]
-        return chances
-
-    def steps(self, talk: Conversation) -> tuple[tuple[float, float], ...]:
-        """Score a call, both sides together, after 5, 10, 15 and 30 seconds and at its end."""
-        words = [word for turn in talk.turns for cut in cut_words(turn.text) for word in cut]
-        lengths = sorted({min(len(words), int(limit)) for limit in _limits(len(words))})
-        texts = [" ".join(words[:length]) for length in lengths]
-        chances = self.read(texts)
-        return tuple(
-            (length / WORDS_PER_SECOND, float(chance))
-            for length, chance in zip(lengths, chances, strict=True)
-        )
-
-
-def taught_views(conversations: Sequence[Conversation]) -> list[View]:
-    """Return what model and baseline are taught of conversations."""
-    return [view for talk in trainable(conversations) for view in views(talk)]
-
-
-def _limits(words: int) -> Iterator[float]:
-    for second in SECONDS:
-        yield min(float(words), second * WORDS_PER_SECOND)
-
-
-def _beginnings(view: View) -> Iterator[str]:
-    words = [word for utterance in view.utterances for word in utterance]
-    lengths = sorted({min(len(words), limit) for limit, _ in PREFIXES})
-    for length in lengths[1:] or lengths:
-        yield " ".join(words[:length])

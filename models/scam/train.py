@@ -1,32 +1,18 @@
-"""Trains the scam model from corpora."""
+"""Describes a trained scam model."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from models.scam.corpus import LICENCES, Conversation, trainable
 from models.scam.features import DIMENSION, VERSION
-from models.scam.fit import Weights, fit
-from models.scam.folds import taught_views
 from models.scam.kinds import Heads
 from models.scam.manifest import KINDS_FILE, MODEL_FILE, Fusion, Kinds, Manifest, Source
 from models.scam.operating_points import BANDS, PHRASE_WEIGHT, TACTIC_ODDS
 
 NAME = "scam-twins"
 RELEASE = "3.0"
-Progress = Callable[[float], None]
-
-
-def train(conversations: Sequence[Conversation], *, seed: int, progress: Progress) -> Weights:
-    """Fit on what the licences allow.
-
-    Raises `ValueError` when that leaves no scam or no benign conversation.
-    """
-    views = taught_views(conversations)
-    if {view.scam for view in views} != {True, False}:
-        raise ValueError("training needs scam and benign conversations of allowed sources")
-    return fit(views, seed=seed, progress=progress)
 
 
 def sources_of(conversations: Sequence[Conversation]) -> tuple[Source, ...]:

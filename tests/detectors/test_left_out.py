@@ -7,7 +7,8 @@ import pytest
 
 from detectors.conversation import ConversationDetector
 from detectors.detector import ScamModel
-from detectors.left_out import ABLATIONS, hear, scored
+from detectors.left_out import ABLATIONS, Heard, judge, scored
+from detectors.left_out import play as play_blindly
 from detectors.playback import play
 from detectors.speed import measure
 from detectors.transcripts import Said, Talk
@@ -23,15 +24,26 @@ def talk(*lines: str, source: str = "ours") -> Conversation:
     return Conversation("1", source, "scam", "c", turns, topic="bank")
 
 
+def hear(model: ScamModel, call: Conversation) -> Heard:
+    return judge(play_blindly(model.manifest, call), model.classifier)
+
+
 def final(model: ScamModel, call: Conversation, name: str = "everything") -> float:
     manifest = model.manifest
     (one,) = scored([hear(model, call)], manifest.fusion, mask=ABLATIONS[name])
     return one.steps[-1][1]
 
 
-@pytest.mark.parametrize("lines", [ROBOCALL, BOOKING])
-def test_the_risk_is_that_of_the_command(model: ScamModel, lines: tuple[str, ...]) -> None:
-    call = talk(*lines)
+def everybody(*lines: str) -> Conversation:
+    """The lines, each said by two watched parties and by our agent in turn."""
+    turns = (Turn(who, line) for line in lines for who in ("caller", "unknown", "agent"))
+    return msgspec.structs.replace(talk(), turns=tuple(turns))
+
+
+@pytest.mark.parametrize(
+    "call", [talk(*ROBOCALL), talk(*BOOKING), everybody(*ROBOCALL), everybody(*BOOKING)]
+)
+def test_the_risk_is_that_of_the_command(model: ScamModel, call: Conversation) -> None:
     said = [msgspec.convert(msgspec.to_builtins(turn), Said) for turn in call.turns]
     trace = play(model, Talk(id="1", turns=tuple(said)))
     manifest = model.manifest

@@ -13,9 +13,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from detectors.detector import ScamModel
-from detectors.fusion_fit import fit_fusion
 from detectors.left_out import Heard
-from detectors.metrics import Scored
 from detectors.speed import Speed, measure
 from models.scam.corpus import (
     DIALOGUES,
@@ -23,15 +21,14 @@ from models.scam.corpus import (
     OURS,
     Conversation,
     read_dialogues,
-    views,
+    trainable,
 )
-from models.scam.fit import fit
-from models.scam.folds import Baseline, Fold, campaign_folds, origin_folds, taught_views
-from models.scam.manifest import FOLDER, Manifest, ModelError, read_manifest
-from models.scam.operating_points import PRIOR
+from models.scam.folds import Fold, campaign_folds, origin_folds
+from models.scam.manifest import FOLDER, ModelError
 from voice_server.cli.figures import Figures, Judged, report, results
 from voice_server.cli.kind_figures import tell_left_out
-from voice_server.cli.lessons import Lessons, need_libraries, read_corpora
+from voice_server.cli.lessons import Lesson, School, leave_out, need_libraries, read_corpora
+from voice_server.cli.spread import cores
 
 EVALUATION_FILE = "EVALUATION.md"
 _QUICK_TAUGHT, _QUICK_PLAYED = 200, 80  # conversations of one source and label
@@ -66,24 +63,31 @@ def command() -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 @click.option(
+    "--jobs",
+    default=cores(),
+    show_default="one for each core",
+    type=click.IntRange(min=1),
+    help="Processes to work in; the figures do not depend on it.",
+)
+@click.option(
     "--quick",
     is_flag=True,
-    help="Leave out several origins at a time and thin large sources: minutes, not an hour.",
+    help="Leave out several origins at a time and thin large sources.",
 )
-def scam(data: Path, out: Path, dialogues: Path, as_json: bool, quick: bool) -> None:
+def scam(data: Path, out: Path, dialogues: Path, as_json: bool, jobs: int, quick: bool) -> None:
     """Train without each source and each topic of our own, and see what is made of it."""
     corpora = read_corpora(data)
     need_libraries()
     try:
-        manifest = read_manifest()
         shipped = ScamModel.load()
     except ModelError as error:
         raise click.ClickException(str(error)) from error
     talks = corpora["train"] + read_dialogues(dialogues)
     with Progress(console=Console(stderr=True)) as progress:
-        course = Course(talks, manifest, progress, quick=quick)
-        figures = course.run(shipped, corpora.get("dev_hard", []))
-    found = results(figures, manifest)
+        course = Course(
+            talks, corpora.get("dev_hard", []), shipped, progress, jobs=jobs, quick=quick
+        )
+        found = results(course.run(), shipped.manifest)
     text = report(found, quick=quick)
     out.mkdir(parents=True, exist_ok=True)
     (out / EVALUATION_FILE).write_text(text, encoding="utf-8")
@@ -94,90 +98,94 @@ class Course:
     """One evaluation: what is taught, what is left out, and what came of it."""
 
     def __init__(
-        self, talks: list[Conversation], manifest: Manifest, progress: Progress, *, quick: bool
+        self,
+        talks: list[Conversation],
+        hard: list[Conversation],
+        shipped: ScamModel,
+        progress: Progress,
+        *,
+        jobs: int,
+        quick: bool,
     ) -> None:
-        self._manifest = manifest
-        self._lessons = Lessons(progress, seed=manifest.seed)
-        self._progress = progress
+        self._shipped = shipped
+        self._hard = hard
         self._quick = quick
-        self._taught = thinned(talks, _QUICK_TAUGHT) if quick else talks
-        self._played = thinned(talks, _QUICK_PLAYED) if quick else talks
+        played = thinned(talks, _QUICK_PLAYED) if quick else talks
+        self._unseen = [talk for talk in played if talk.source not in LICENCES]
+        self._played = trainable(played)
+        self._taught = trainable(thinned(talks, _QUICK_TAUGHT) if quick else talks)
+        everything = {
+            talk.id: talk for talk in [*self._taught, *self._played, *self._unseen, *hard]
+        }
+        seed = shipped.manifest.seed
+        self._school = School(list(everything.values()), progress, seed=seed, jobs=jobs)
 
-    def run(self, shipped: ScamModel, hard: list[Conversation]) -> Figures:
-        """Play everything; the order of the steps is that of the report."""
+    def run(self) -> Figures:
+        """Teach and ask; the order of the figures is that of the report."""
         campaigns = self._leave_out(campaign_folds(self._taught))
         origins = self._leave_out(origin_folds(self._taught, quick=self._quick))
-        heard = [*campaigns, *origins]
-        unseen = [talk for talk in self._played if talk.source not in LICENCES]
-        plain = Baseline(taught_views(self._taught), seed=self._manifest.seed)
+        folds = [*campaigns, *origins]
+        heard = self._school.teach([lesson for _, lesson in folds], "leave out")
+        fusions = self._school.weigh(
+            [each for some in heard for each in some], [fold.ids for fold, _ in folds]
+        )
+        judged = [Judged(fusion, some) for fusion, some in zip(fusions, heard, strict=True)]
+        asked = ids_of([*self._unseen, *self._hard])
+        last = Lesson(frozenset(ids_of(self._taught)), asked)
+        plainly = self._school.teach_plainly([*(each for _, each in folds), last], "baseline")
+        new, unseen = len(campaigns), len(self._unseen)
         return Figures(
-            campaigns=self._judged(campaigns, heard),
-            campaigns_baseline=self._plainly(campaigns),
-            left_out=self._judged(origins, heard),
-            left_out_baseline=self._plainly(origins),
-            unseen=self._lessons.listen(shipped, unseen, "sources for evaluation only"),
-            unseen_baseline=read_plainly(plain, unseen),
-            hard=self._lessons.listen(shipped, hard, "dev_hard"),
-            hard_baseline=read_plainly(plain, hard),
-            hard_taught=self._hard_taught(hard),
-            curve=self._learning_curve([*hard, *unseen]),
-            kinds=tell_left_out(self._taught, shipped),
-            speed=self._speed(shipped),
+            campaigns=judged[:new],
+            campaigns_baseline=[each for some in plainly[:new] for each in some],
+            left_out=judged[new:],
+            left_out_baseline=[each for some in plainly[new:-1] for each in some],
+            unseen=self._listen(self._unseen),
+            unseen_baseline=plainly[-1][:unseen],
+            hard=self._listen(self._hard),
+            hard_baseline=plainly[-1][unseen:],
+            hard_taught=self._hard_taught(),
+            curve=self._learning_curve(asked),
+            kinds=tell_left_out(self._taught, self._shipped),
+            speed=self._speed(),
         )
 
-    def _leave_out(self, folds: Sequence[Fold]) -> list[tuple[Fold, list[Heard]]]:
-        return self._lessons.leave_out(folds, self._taught, self._played)
+    def _leave_out(self, folds: Sequence[Fold]) -> list[tuple[Fold, Lesson]]:
+        return leave_out(folds, self._taught, self._played)
 
-    def _judged(
-        self, folds: Sequence[tuple[Fold, list[Heard]]], heard: Sequence[tuple[Fold, list[Heard]]]
-    ) -> list[Judged]:
-        """Weigh the evidence of each fold as the conversations outside it say it should be."""
-        found: list[Judged] = []
-        for fold, mine in self._progress.track(folds, description="weigh the evidence"):
-            others = [each for _, some in heard for each in some if each.id not in fold.ids]
-            found.append(Judged(fit_fusion(others, PRIOR), mine))
-        return found
+    def _listen(self, talks: Sequence[Conversation]) -> list[Heard]:
+        return self._school.listen(self._shipped.classifier, ids_of(talks))
 
-    def _plainly(self, folds: Sequence[tuple[Fold, list[Heard]]]) -> list[Scored]:
-        found: list[Scored] = []
-        for fold, _ in self._progress.track(folds, description="baseline"):
-            baseline = Baseline(taught_views(fold.kept(self._taught)), seed=self._manifest.seed)
-            found += read_plainly(baseline, fold.left_out(self._played))
-        return found
-
-    def _hard_taught(self, hard: Sequence[Conversation]) -> list[Heard]:
+    def _hard_taught(self) -> list[Heard]:
         """Teach one half of the hard set, by clusters, and play the other; and the reverse.
 
         For the record alone: most of the set's licences do not let it into shipped weights.
         """
-        heard: list[Heard] = []
-        for half in (0, 1):
-            examples = taught_views(self._taught)
-            examples += [view for talk in hard if half_of(talk) != half for view in views(talk)]
-            weights = fit(examples, seed=self._manifest.seed, progress=lambda _: None)
-            asked = [talk for talk in hard if half_of(talk) == half]
-            heard += self._lessons.play(weights, asked, f"dev_hard, half {half + 1}")
-        return heard
+        halves = [[talk for talk in self._hard if half_of(talk) == half] for half in (0, 1)]
+        lessons = [
+            Lesson(frozenset(ids_of([*self._taught, *taught])), ids_of(asked))
+            for taught, asked in (halves, reversed(halves))
+        ]
+        return [each for some in self._school.teach(lessons, "hard set") for each in some]
 
-    def _learning_curve(self, talks: Sequence[Conversation]) -> list[tuple[float, list[Heard]]]:
+    def _learning_curve(self, asked: Sequence[str]) -> list[tuple[float, list[Heard]]]:
         """Play unseen sources to models that were taught a share of our own dialogues."""
-        curve: list[tuple[float, list[Heard]]] = []
-        for share in _SHARES:
-            kept = [talk for talk in self._taught if talk.source != OURS or lot(talk) < share]
-            title = f"with {share:.0%} of our dialogues"
-            weights = self._lessons.teach(kept, title)
-            curve.append((share, self._lessons.play(weights, talks, title)))
-        return curve
+        lessons = [
+            Lesson(
+                frozenset(t.id for t in self._taught if t.source != OURS or lot(t) < share), asked
+            )
+            for share in _SHARES
+        ]
+        return list(zip(_SHARES, self._school.teach(lessons, "learning curve"), strict=True))
 
-    def _speed(self, shipped: ScamModel) -> Speed:
+    def _speed(self) -> Speed:
         texts = [turn.text for talk in self._played[::40] for turn in talk.turns]
-        size = sum((FOLDER / name).stat().st_size for name in self._manifest.files)
-        return measure(shipped, texts, size)
+        size = sum((FOLDER / name).stat().st_size for name in self._shipped.manifest.files)
+        return measure(self._shipped, texts, size)
 
 
-def read_plainly(baseline: Baseline, talks: Sequence[Conversation]) -> list[Scored]:
-    """Let the baseline score conversations."""
-    return [Scored(talk.source, talk.cluster, talk.is_scam, baseline.steps(talk)) for talk in talks]
+def ids_of(talks: Sequence[Conversation]) -> list[str]:
+    """Name conversations by their ids."""
+    return [talk.id for talk in talks]
 
 
 def thinned(talks: Sequence[Conversation], most: int) -> list[Conversation]:

@@ -10,12 +10,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 from detectors.fusion_fit import fit_fusion
-from models.scam.corpus import DIALOGUES, Conversation, read_dialogues
+from models.scam.corpus import DIALOGUES, Conversation, read_dialogues, trainable
 from models.scam.folds import campaign_folds, origin_folds
 from models.scam.manifest import FOLDER, Fusion, write_model
 from models.scam.operating_points import PRIOR
 from models.scam.train import manifest_of, sources_of
-from voice_server.cli.lessons import Lessons, as_onnx, need_libraries, read_corpora, teach_kinds
+from voice_server.cli.lessons import School, leave_out, need_libraries, read_corpora, teach_kinds
+from voice_server.cli.spread import cores
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -45,18 +46,25 @@ def command() -> None:
     help="Where model.onnx, kinds.onnx and manifest.json are written.",
 )
 @click.option("--seed", default=1, show_default=True, help="Same data and seed, same weights.")
-def scam(data: Path, dialogues: Path, out: Path, seed: int) -> None:
+@click.option(
+    "--jobs",
+    default=cores(),
+    show_default="one for each core",
+    type=click.IntRange(min=1),
+    help="Processes to work in; the weights do not depend on it.",
+)
+def scam(data: Path, dialogues: Path, out: Path, seed: int, jobs: int) -> None:
     """Train the scam model on the CPU, from sources whose licences allow it.
 
     The classifier is fitted to everything; how its word is weighed beside that of the other
     detectors, to what it says of conversations that it did not learn from.
     """
-    talks = read_corpora(data)["train"] + read_dialogues(dialogues)
+    talks = trainable(read_corpora(data)["train"] + read_dialogues(dialogues))
     need_libraries()
     with Progress(console=Console(stderr=True)) as progress:
-        lessons = Lessons(progress, seed=seed)
-        content = as_onnx(lessons.teach(talks, "everything"))
-        fusion = _weighed(lessons, talks)
+        school = School(talks, progress, seed=seed, jobs=jobs)
+        content = school.model({talk.id for talk in talks})
+        fusion = _weighed(school, talks)
     heads, kinds = teach_kinds(talks) or (None, None)
     manifest = manifest_of(
         content, seed=seed, fusion=fusion, sources=sources_of(talks), kinds=kinds
@@ -66,9 +74,10 @@ def scam(data: Path, dialogues: Path, out: Path, seed: int) -> None:
     click.echo("figures: voice-server evaluate scam --data DIR")
 
 
-def _weighed(lessons: Lessons, talks: Sequence[Conversation]) -> Fusion:
+def _weighed(school: School, talks: Sequence[Conversation]) -> Fusion:
     folds = [*campaign_folds(talks), *origin_folds(talks, quick=True)]
-    heard = [each for _, some in lessons.leave_out(folds, talks, talks) for each in some]
+    lessons = [lesson for _, lesson in leave_out(folds, talks, talks)]
+    heard = [each for some in school.teach(lessons, "leave out") for each in some]
     try:
         return fit_fusion(heard, PRIOR)
     except ValueError as error:
