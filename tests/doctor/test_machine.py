@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from models.manifest import shipped
+from models.scam.manifest import FOLDER, MANIFEST_FILE, read_manifest
 from models.weights import Weights
 from voice_server.doctor.check import State, limited, ok
 from voice_server.doctor.machine import (
     clock_check,
     folder_checks,
     is_free,
+    scam_model_check,
     settings_checks,
     weights_check,
 )
@@ -85,6 +88,28 @@ def test_a_weight_of_the_wrong_size_is_damaged(tmp_path: Path) -> None:
     (tmp_path / shipped().file(name).cached_as).write_bytes(b"short")
     (check,) = weights_check(Weights(tmp_path))
     assert f"{name} damaged" in check.what
+
+
+def test_a_whole_scam_model_is_told_by_its_version() -> None:
+    (check,) = scam_model_check()
+    assert check.state is State.OK
+    assert read_manifest().model_version in check.what
+
+
+@pytest.mark.parametrize("name", read_manifest().files)
+def test_a_damaged_file_of_the_scam_model_is_named_with_what_mends_it(
+    tmp_path: Path, name: str
+) -> None:
+    for file in (*read_manifest().files, MANIFEST_FILE):
+        shutil.copy(FOLDER / file, tmp_path)
+    (tmp_path / name).write_bytes(b"short")
+    (check,) = scam_model_check(tmp_path)
+    assert (check.state, "reinstall" in check.fix) == (State.FAILED, True)
+    assert name in check.what
+    (tmp_path / name).unlink()
+    (check,) = scam_model_check(tmp_path)
+    assert (check.state, "reinstall" in check.fix) == (State.FAILED, True)
+    assert name in check.what
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ async def examine() -> tuple[Check, ...]:
             limited("data directory", _folder(storage)),
             limited("clock", _clock(providers, opened)),
             limited("weights", asyncio.to_thread(machine.weights_check, Weights())),
+            limited("scam model", asyncio.to_thread(machine.scam_model_check)),
             limited("provider keys", _keys(providers)),
             limited("vault", _vault(providers, opened)),
             limited("hosted agents", _hosted(providers, opened)),

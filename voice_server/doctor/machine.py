@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from models.scam.manifest import FOLDER, ModelError
 from models.weights import Condition, Weights
 from voice_server.doctor.check import Check, failed, ok, skipped, warning
 from voice_server.errors import ConfigurationError
@@ -86,6 +87,18 @@ def weights_check(weights: Weights) -> tuple[Check, ...]:
         what = f"{', '.join(ill)} in {weights.directory}"
         return (failed("weights", what, "run `voice-server models pull`"),)
     return (ok("weights", f"{len(inventory)} files, all sums right"),)
+
+
+def scam_model_check(folder: Path = FOLDER) -> tuple[Check, ...]:
+    """Whether the scam model that comes with the package is whole."""
+    from detectors.detector import ScamModel
+
+    try:
+        version = ScamModel.load(folder).version
+    except ModelError as error:
+        what, _, how = str(error).partition("; ")
+        return (failed("scam model", what, how or "reinstall the package"),)
+    return (ok("scam model", f"{version}, all sums right"),)
 
 
 def is_free(host: str, port: int) -> OSError | None:
