@@ -194,6 +194,7 @@ def test_the_command_writes_a_model_that_loads(folder: Path, tmp_path: Path) -> 
     assert result.exit_code == 0, result.output
     model = ScamModel.load(tmp_path / "out")
     assert model.version in result.output
+    assert model.heads is None  # nothing of this corpus says what kind of scam it is
     assert read_model(read_manifest(tmp_path / "out"), tmp_path / "out")
 
 
