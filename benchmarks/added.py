@@ -29,12 +29,13 @@ from voice_server.call.history import CallerSaid
 from voice_server.call.voice_activity import loudness
 from voice_server.testing.caller import FRAME, FRAME_MS, Move
 from voice_server.testing.lab import elevenlabs_audio as sound
-from voice_server.testing.lab.anthropic import AnthropicSimulator
+from voice_server.testing.lab.anthropic import messages
 from voice_server.testing.lab.elevenlabs import Delays, open_elevenlabs
 from voice_server.testing.lab.events import Pace
 from voice_server.testing.lab.host import hosting
 from voice_server.testing.lab.mind import Asked, Said
-from voice_server.testing.lab.openai import OpenAISimulator
+from voice_server.testing.lab.model import ModelSimulator
+from voice_server.testing.lab.openai import chat_completions
 from voice_server.testing.phone import Phone
 from voice_server.testing.script import read_caller
 
@@ -184,11 +185,8 @@ async def _is_ready(http: httpx.AsyncClient, address: str) -> bool:
 async def measure(data_dir: Path, mind: str, *, calls: int, turns: int) -> list[Turn]:
     """Hold calls at once with a server at `data_dir`; the turns that were answered."""
     providers = Providers()
-    simulator: OpenAISimulator | AnthropicSimulator
-    if mind == "anthropic":
-        simulator = AnthropicSimulator(mind=providers.think, pace=PACE)
-    else:
-        simulator = OpenAISimulator(mind=providers.think, pace=PACE)
+    wire = messages() if mind == "anthropic" else chat_completions()
+    simulator = ModelSimulator(wire, mind=providers.think, pace=PACE)
     speech = open_elevenlabs(delays=DELAYS, recogniser=providers.recognise)
     async with speech as elevenlabs, hosting(simulator.app) as url:
         env = {

@@ -13,13 +13,14 @@ import msgspec
 
 from voice_server.call.history import CallerSaid, ToolUsed
 from voice_server.llm.tools import SEARCH_WEB
-from voice_server.testing.lab.anthropic import AnthropicSimulator
+from voice_server.testing.lab.anthropic import messages
 from voice_server.testing.lab.elevenlabs import Delays, ElevenLabsLab, open_elevenlabs
 from voice_server.testing.lab.events import Pace
 from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
 from voice_server.testing.lab.host import hosting
 from voice_server.testing.lab.mind import Asked, ReceptionistMind, Said, Wanted, facts_of
-from voice_server.testing.lab.openai import OpenAISimulator
+from voice_server.testing.lab.model import ModelSimulator
+from voice_server.testing.lab.openai import chat_completions
 from voice_server.testing.lab.serpapi import SerpApiSimulator
 
 WEB_QUESTION: Final = "look up"  # callers who say this have the model search the web
@@ -101,7 +102,7 @@ class Town:
     def __init__(
         self,
         speech: ElevenLabsLab,
-        minds: Mapping[str, OpenAISimulator | AnthropicSimulator],
+        minds: Mapping[str, ModelSimulator],
         search: SerpApiSimulator,
         settings: dict[str, Any],
     ) -> None:
@@ -161,9 +162,13 @@ async def open_town(seed: int, share: float) -> AsyncIterator[Town]:
         return Dice(next(chances), min(1.0, share * more), most_bytes, faults)
 
     mind = CuriousMind(next(chances))
-    minds: dict[str, OpenAISimulator | AnthropicSimulator] = {
-        "openai": OpenAISimulator(mind=mind, plan=dice(120), pace=_PACES["openai"]),
-        "anthropic": AnthropicSimulator(mind=mind, plan=dice(120), pace=_PACES["anthropic"]),
+    minds: dict[str, ModelSimulator] = {
+        "openai": ModelSimulator(
+            chat_completions(), mind=mind, plan=dice(120), pace=_PACES["openai"]
+        ),
+        "anthropic": ModelSimulator(
+            messages(), mind=mind, plan=dice(120), pace=_PACES["anthropic"]
+        ),
     }
     search = SerpApiSimulator(plan=dice(2), searches_left=1_000_000)
     settings: dict[str, Any] = {"SERPAPI_API_KEY": "lab-serpapi-key"}

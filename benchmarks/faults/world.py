@@ -16,14 +16,15 @@ import msgspec
 from benchmarks.faults.gate import Gate, Streams, open_gate, through
 from voice_server.call.history import CallerSaid, ToolUsed
 from voice_server.llm.tools import END_CALL, LOOK_UP_ORDER, SEARCH_WEB
-from voice_server.testing.lab.anthropic import AnthropicSimulator
+from voice_server.testing.lab.anthropic import messages
 from voice_server.testing.lab.elevenlabs import ElevenLabsLab, open_elevenlabs
 from voice_server.testing.lab.elevenlabs_agents import AGENT_ID, LabAgent
 from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
 from voice_server.testing.lab.firebase import FirebaseLab
 from voice_server.testing.lab.host import hosting
 from voice_server.testing.lab.mind import Asked, Said, Wanted
-from voice_server.testing.lab.openai import OpenAISimulator
+from voice_server.testing.lab.model import ModelSimulator
+from voice_server.testing.lab.openai import chat_completions
 from voice_server.testing.lab.serpapi import SerpApiSimulator
 
 STALL_S: Final = 30.0
@@ -179,9 +180,9 @@ def _strike_postgres(gate: Gate, fault: str) -> None:
 async def open_world(postgres_url: str, firebase: FirebaseLab) -> AsyncIterator[World]:
     """All engines but Firebase, which lives elsewhere; a server is pointed there by `settings`."""
     ears, voice, http, talk, openai, anthropic, search, mirror = (Switch() for _ in range(8))
-    minds: dict[str, OpenAISimulator | AnthropicSimulator] = {
-        "OpenAI": OpenAISimulator(mind=guide, plan=openai),
-        "Anthropic": AnthropicSimulator(mind=guide, plan=anthropic),
+    minds: dict[str, ModelSimulator] = {
+        "OpenAI": ModelSimulator(chat_completions(), mind=guide, plan=openai),
+        "Anthropic": ModelSimulator(messages(), mind=guide, plan=anthropic),
     }
     finder = SerpApiSimulator(plan=search, searches_left=1_000_000)
     firebase.plan = mirror

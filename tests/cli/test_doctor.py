@@ -30,7 +30,8 @@ from voice_server.cli import main
 from voice_server.settings import Settings
 from voice_server.testing.lab.firebase import FirebaseLab
 from voice_server.testing.lab.host import hosting
-from voice_server.testing.lab.openai import OpenAISimulator
+from voice_server.testing.lab.model import ModelSimulator
+from voice_server.testing.lab.openai import chat_completions
 from voice_server.testing.lab.twilio import open_twilio
 
 NUMBERS = ("+12025550111", "+12025550122")
@@ -66,7 +67,7 @@ async def surroundings(dsn: str, folder: Path) -> AsyncIterator[dict[str, str]]:
     firebase = FirebaseLab()
     async with (
         open_twilio(numbers=NUMBERS) as carrier,
-        hosting(OpenAISimulator(keys=frozenset({KEY})).app) as mind,
+        hosting(ModelSimulator(chat_completions(), keys=frozenset({KEY})).app) as mind,
         hosting(firebase.app) as mirror,
         hosting(Starlette(routes=[Route("/healthz", health)])) as public,
     ):

@@ -10,11 +10,12 @@ from typing import Any
 import anthropic
 import pytest
 
-from voice_server.testing.lab.anthropic import AnthropicSimulator
+from voice_server.testing.lab.anthropic import messages
 from voice_server.testing.lab.events import Pace
 from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
 from voice_server.testing.lab.host import hosting
 from voice_server.testing.lab.mind import Said, Wanted, always
+from voice_server.testing.lab.model import ModelSimulator
 
 ASK: dict[str, Any] = {
     "model": "claude-haiku-5-5",
@@ -26,7 +27,7 @@ BOOK = Said("One moment.", (Wanted("book", '{"name":"Zoë"}'), Wanted("end", "{}
 
 @asynccontextmanager
 async def client(
-    simulator: AnthropicSimulator, **options: Any
+    simulator: ModelSimulator, **options: Any
 ) -> AsyncIterator[anthropic.AsyncAnthropic]:
     options = {"api_key": "key", "max_retries": 0, "timeout": 5.0} | options
     async with (
@@ -38,7 +39,7 @@ async def client(
 
 def test_a_whole_message(virtual):
     async def story() -> None:
-        async with client(AnthropicSimulator(mind=always(BOOK))) as sdk:
+        async with client(ModelSimulator(messages(), mind=always(BOOK))) as sdk:
             message = await sdk.messages.create(**ASK)
             text, book, end = message.content
             assert text.text == "One moment."
@@ -51,7 +52,7 @@ def test_a_whole_message(virtual):
 
 def test_a_streamed_message_as_the_sdk_puts_it_together(virtual):
     async def story() -> None:
-        simulator = AnthropicSimulator(mind=always(BOOK))
+        simulator = ModelSimulator(messages(), mind=always(BOOK))
         async with client(simulator) as sdk:
             async with sdk.messages.stream(**ASK) as stream:
                 text = "".join([piece async for piece in stream.text_stream])
@@ -68,7 +69,7 @@ def test_a_streamed_message_as_the_sdk_puts_it_together(virtual):
 
 def test_raw_events_come_in_order_with_output_counted_up(virtual):
     async def story() -> None:
-        async with client(AnthropicSimulator(mind=always(BOOK))) as sdk:
+        async with client(ModelSimulator(messages(), mind=always(BOOK))) as sdk:
             events = [event async for event in await sdk.messages.create(**ASK, stream=True)]
             kinds = [event.type for event in events]
             assert kinds[0] == "message_start"
@@ -82,7 +83,7 @@ def test_raw_events_come_in_order_with_output_counted_up(virtual):
 
 def test_thinking_comes_before_the_text(virtual):
     async def story() -> None:
-        simulator = AnthropicSimulator(mind=always(Said("Yes.")), thoughts="Let me see.")
+        simulator = ModelSimulator(messages(thoughts="Let me see."), mind=always(Said("Yes.")))
         async with client(simulator) as sdk:
             async with sdk.messages.stream(**ASK | {"model": "claude-sonnet-5-5"}) as stream:
                 message = await stream.get_final_message()
@@ -95,7 +96,7 @@ def test_thinking_comes_before_the_text(virtual):
 def test_a_prompt_seen_before_is_read_from_the_cache(virtual):
     async def story() -> None:
         rules = [{"type": "text", "text": "rule " * 1_000, "cache_control": {"type": "ephemeral"}}]
-        async with client(AnthropicSimulator(mind=always(Said("Yes.")))) as sdk:
+        async with client(ModelSimulator(messages(), mind=always(Said("Yes.")))) as sdk:
             first = await sdk.messages.create(**ASK, system=rules)
             second = await sdk.messages.create(**ASK, system=rules)
             assert first.usage.cache_creation_input_tokens > 1_000
@@ -116,7 +117,7 @@ def test_a_prompt_seen_before_is_read_from_the_cache(virtual):
 )
 def test_failures_before_the_answer(virtual, fault, kind, cause):
     async def story() -> None:
-        async with client(AnthropicSimulator(plan=FaultPlan({1: fault}))) as sdk:
+        async with client(ModelSimulator(messages(), plan=FaultPlan({1: fault}))) as sdk:
             with pytest.raises(kind) as raised:
                 await sdk.messages.create(**ASK, stream=True)
             assert raised.value.type == cause
@@ -134,7 +135,7 @@ def test_failures_before_the_answer(virtual, fault, kind, cause):
 )
 def test_connections_that_die_or_stay_silent(virtual, fault, kind):
     async def story() -> None:
-        async with client(AnthropicSimulator(plan=FaultPlan({1: fault}))) as sdk:
+        async with client(ModelSimulator(messages(), plan=FaultPlan({1: fault}))) as sdk:
             with pytest.raises(kind):
                 await sdk.messages.create(**ASK, stream=True)
 
@@ -144,7 +145,7 @@ def test_connections_that_die_or_stay_silent(virtual, fault, kind):
 def test_an_error_in_the_middle_has_status_200_and_a_type(virtual):
     async def story() -> None:
         plan = FaultPlan({1: Injection(Fault.SERVER_ERROR, after_bytes=4)})
-        async with client(AnthropicSimulator(mind=always(BOOK), plan=plan)) as sdk:
+        async with client(ModelSimulator(messages(), mind=always(BOOK), plan=plan)) as sdk:
             with pytest.raises(anthropic.APIStatusError) as raised:
                 async for _ in await sdk.messages.create(**ASK, stream=True):
                     pass
@@ -189,7 +190,7 @@ def test_an_error_in_the_middle_has_status_200_and_a_type(virtual):
 )
 def test_requests_the_api_refuses(virtual, changes, complaint):
     async def story() -> None:
-        async with client(AnthropicSimulator()) as sdk:
+        async with client(ModelSimulator(messages())) as sdk:
             with pytest.raises(anthropic.BadRequestError, match=complaint):
                 await sdk.messages.create(**ASK | changes)
 
@@ -198,7 +199,7 @@ def test_requests_the_api_refuses(virtual, changes, complaint):
 
 def test_an_older_version_of_the_api_takes_a_temperature(virtual):
     async def story() -> None:
-        simulator = AnthropicSimulator(mind=always(Said("Yes.")))
+        simulator = ModelSimulator(messages(), mind=always(Said("Yes.")))
         headers = {"anthropic-version": "2023-06-01"}
         async with client(simulator, default_headers=headers) as sdk:
             await sdk.messages.create(**ASK, extra_body={"temperature": 0.5})
@@ -209,12 +210,12 @@ def test_an_older_version_of_the_api_takes_a_temperature(virtual):
 
 def test_models_and_keys(virtual):
     async def story() -> None:
-        async with client(AnthropicSimulator(keys=frozenset({"key"}))) as sdk:
+        async with client(ModelSimulator(messages(), keys=frozenset({"key"}))) as sdk:
             page = await sdk.models.list(limit=1)
             assert page.data[0].id.startswith("claude-")
             with pytest.raises(anthropic.NotFoundError):
                 await sdk.messages.create(**ASK | {"model": "claude-99"})
-        async with client(AnthropicSimulator(keys=frozenset({"another"}))) as sdk:
+        async with client(ModelSimulator(messages(), keys=frozenset({"another"}))) as sdk:
             with pytest.raises(anthropic.AuthenticationError):
                 await sdk.models.list(limit=1)
 
@@ -222,7 +223,7 @@ def test_models_and_keys(virtual):
 
 
 async def test_the_synchronous_sdk_from_a_thread_of_its_own():
-    simulator = AnthropicSimulator(mind=always(BOOK), pace=Pace(0.0, 0.0))
+    simulator = ModelSimulator(messages(), mind=always(BOOK), pace=Pace(0.0, 0.0))
 
     def use(url: str) -> str:
         with (

@@ -10,10 +10,11 @@ from pydantic import SecretStr
 
 from tests.vault.rings import SECRETS, secret, settings
 from voice_server.provider_settings import Provider
-from voice_server.testing.lab.anthropic import AnthropicSimulator
+from voice_server.testing.lab.anthropic import messages
 from voice_server.testing.lab.elevenlabs import open_elevenlabs
 from voice_server.testing.lab.host import hosting
-from voice_server.testing.lab.openai import OpenAISimulator
+from voice_server.testing.lab.model import ModelSimulator
+from voice_server.testing.lab.openai import chat_completions
 from voice_server.testing.lab.serpapi import SerpApiSimulator
 from voice_server.testing.lab.twilio import open_twilio
 from voice_server.vault import Finding, KeyChecks
@@ -34,11 +35,11 @@ async def simulated(provider: Provider, *, searches: int = 250) -> AsyncIterator
             yield carrier.url, f"{carrier.account_sid}:{carrier.auth_token}"
         return
     if provider is Provider.ANTHROPIC:
-        app = AnthropicSimulator(keys=keys).app
+        app = ModelSimulator(messages(), keys=keys).app
     elif provider is Provider.SERPAPI:
         app = SerpApiSimulator(keys=keys, searches_left=searches).app
     else:
-        app = OpenAISimulator(provider.value, keys=keys).app  # type: ignore[arg-type]
+        app = ModelSimulator(chat_completions(provider.value), keys=keys).app  # type: ignore[arg-type]
     async with hosting(app) as url:
         yield url + PATHS.get(provider, ""), SECRETS[provider]
 

@@ -15,7 +15,8 @@ from voice_server.testing.lab.events import Pace
 from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
 from voice_server.testing.lab.host import hosting
 from voice_server.testing.lab.mind import Said, Wanted, always
-from voice_server.testing.lab.openai import OpenAISimulator, compatible
+from voice_server.testing.lab.model import ModelSimulator
+from voice_server.testing.lab.openai import chat_completions, compatible
 
 ASK: dict[str, Any] = {
     "model": "gpt-6-luna",
@@ -27,7 +28,7 @@ TOOL = {"type": "function", "function": {"name": "book", "parameters": {"type": 
 
 @asynccontextmanager
 async def client(
-    simulator: OpenAISimulator, path: str = "/v1", **options: Any
+    simulator: ModelSimulator, path: str = "/v1", **options: Any
 ) -> AsyncIterator[openai.AsyncOpenAI]:
     options = {"api_key": "key", "max_retries": 0, "timeout": 5.0} | options
     async with (
@@ -39,7 +40,7 @@ async def client(
 
 def test_a_whole_completion(virtual):
     async def story() -> None:
-        simulator = OpenAISimulator(mind=always(BOOK))
+        simulator = ModelSimulator(chat_completions(), mind=always(BOOK))
         async with client(simulator) as sdk:
             whole = await sdk.chat.completions.create(**ASK, tools=[TOOL])
             choice = whole.choices[0]
@@ -58,7 +59,7 @@ def test_a_whole_completion(virtual):
 
 def test_a_streamed_completion_with_usage_last(virtual):
     async def story() -> None:
-        async with client(OpenAISimulator(mind=always(BOOK))) as sdk:
+        async with client(ModelSimulator(chat_completions(), mind=always(BOOK))) as sdk:
             options = {"include_usage": True}
             stream = await sdk.chat.completions.create(**ASK, stream=True, stream_options=options)
             async with stream:
@@ -77,7 +78,7 @@ def test_a_streamed_completion_with_usage_last(virtual):
 
 def test_the_sdks_own_assembly_of_a_stream(virtual):
     async def story() -> None:
-        async with client(OpenAISimulator(mind=always(BOOK))) as sdk:
+        async with client(ModelSimulator(chat_completions(), mind=always(BOOK))) as sdk:
             async with sdk.chat.completions.stream(**ASK) as stream:
                 whole = await stream.get_final_completion()
             (call,) = whole.choices[0].message.tool_calls
@@ -89,7 +90,7 @@ def test_the_sdks_own_assembly_of_a_stream(virtual):
 
 def test_a_tool_round_trip(virtual):
     async def story() -> None:
-        simulator = OpenAISimulator()
+        simulator = ModelSimulator(chat_completions())
         async with client(simulator) as sdk:
             call = {"id": "c1", "type": "function"}
             call["function"] = {"name": "book", "arguments": "{}"}
@@ -119,7 +120,7 @@ def test_a_tool_round_trip(virtual):
 )
 def test_failures_before_the_answer(virtual, fault, kind, code):
     async def story() -> None:
-        simulator = OpenAISimulator(plan=FaultPlan({1: fault}))
+        simulator = ModelSimulator(chat_completions(), plan=FaultPlan({1: fault}))
         async with client(simulator) as sdk:
             with pytest.raises(kind) as raised:
                 await sdk.chat.completions.create(**ASK, stream=True)
@@ -137,7 +138,7 @@ def test_failures_before_the_answer(virtual, fault, kind, code):
 def test_failures_in_the_middle_of_the_answer(virtual, fault, kind):
     async def story() -> None:
         plan = FaultPlan({1: Injection(fault, after_bytes=8)})
-        async with client(OpenAISimulator(mind=always(BOOK), plan=plan)) as sdk:
+        async with client(ModelSimulator(chat_completions(), mind=always(BOOK), plan=plan)) as sdk:
             stream = await sdk.chat.completions.create(**ASK, stream=True)
             got = []
 
@@ -154,7 +155,9 @@ def test_failures_in_the_middle_of_the_answer(virtual, fault, kind):
 
 def test_the_sdk_tries_again_where_it_may(virtual):
     async def story() -> None:
-        simulator = OpenAISimulator(mind=always(BOOK), plan=FaultPlan({1: Fault.SERVER_ERROR}))
+        simulator = ModelSimulator(
+            chat_completions(), mind=always(BOOK), plan=FaultPlan({1: Fault.SERVER_ERROR})
+        )
         async with client(simulator, max_retries=1) as sdk:
             assert (await sdk.chat.completions.create(**ASK)).choices
             assert simulator.plan.seen == 2
@@ -164,7 +167,7 @@ def test_the_sdk_tries_again_where_it_may(virtual):
 
 def test_models_that_are_retired_or_unknown(virtual):
     async def story() -> None:
-        async with client(OpenAISimulator()) as sdk:
+        async with client(ModelSimulator(chat_completions())) as sdk:
             listed = [model.id async for model in sdk.models.list()]
             assert "gpt-6-luna" in listed
             assert "gpt-4.1-nano" not in listed
@@ -178,7 +181,7 @@ def test_models_that_are_retired_or_unknown(virtual):
 
 def test_parameters_a_model_does_not_take(virtual):
     async def story() -> None:
-        async with client(OpenAISimulator()) as sdk:
+        async with client(ModelSimulator(chat_completions())) as sdk:
             with pytest.raises(openai.BadRequestError) as raised:
                 await sdk.chat.completions.create(**ASK | {"model": "gpt-5.2"}, temperature=1)
             assert raised.value.param == "temperature"
@@ -196,9 +199,8 @@ def test_parameters_a_model_does_not_take(virtual):
 )
 def test_compatible_providers_with_their_liberties(virtual, provider, model, path):
     async def story() -> None:
-        simulator = OpenAISimulator(
-            provider, mind=always(BOOK), quirks=compatible(), reasoning_tokens=9
-        )
+        wire = chat_completions(provider, quirks=compatible(), reasoning_tokens=9)
+        simulator = ModelSimulator(wire, mind=always(BOOK))
         async with client(simulator, path) as sdk:
             prefix = "models/" if provider == "google" else ""
             assert prefix + model in [listed.id async for listed in sdk.models.list()]
@@ -217,7 +219,7 @@ def test_compatible_providers_with_their_liberties(virtual, provider, model, pat
 
 def test_google_answers_a_wrong_key_with_400(virtual):
     async def story() -> None:
-        simulator = OpenAISimulator("google", keys=frozenset({"right"}))
+        simulator = ModelSimulator(chat_completions("google"), keys=frozenset({"right"}))
         async with client(simulator, "/v1beta/openai/") as sdk:
             with pytest.raises(openai.BadRequestError, match="API key not valid"):
                 await sdk.models.list()
@@ -226,7 +228,7 @@ def test_google_answers_a_wrong_key_with_400(virtual):
 
 
 async def test_the_synchronous_sdk_from_a_thread_of_its_own():
-    simulator = OpenAISimulator(mind=always(BOOK), pace=Pace(0.0, 0.0))
+    simulator = ModelSimulator(chat_completions(), mind=always(BOOK), pace=Pace(0.0, 0.0))
 
     def use(url: str) -> str:
         with openai.OpenAI(api_key="key", base_url=f"{url}/v1", max_retries=0) as sdk:
@@ -241,7 +243,10 @@ async def test_the_synchronous_sdk_from_a_thread_of_its_own():
 async def test_requests_that_are_no_json_and_ways_that_lead_nowhere():
     import httpx
 
-    async with hosting(OpenAISimulator().app) as url, httpx.AsyncClient(base_url=url) as http:
+    async with (
+        hosting(ModelSimulator(chat_completions()).app) as url,
+        httpx.AsyncClient(base_url=url) as http,
+    ):
         headers = {"authorization": "Bearer key"}
         answer = await http.post("/v1/chat/completions", content=b"{", headers=headers)
         assert answer.status_code == 400

@@ -39,7 +39,8 @@ from voice_server.testing.lab.everything import open_lab
 from voice_server.testing.lab.faults import Fault, FaultPlan
 from voice_server.testing.lab.firebase import FirebaseLab
 from voice_server.testing.lab.host import hosting
-from voice_server.testing.lab.openai import OpenAISimulator
+from voice_server.testing.lab.model import ModelSimulator
+from voice_server.testing.lab.openai import chat_completions
 from voice_server.testing.lab.serpapi import SerpApiSimulator
 from voice_server.testing.lab.twilio import TwilioLab, open_twilio
 from voice_server.vault import Finding
@@ -78,7 +79,7 @@ async def test_providers_without_a_key_are_not_asked() -> None:
 
 
 async def test_a_wrong_key_is_told_with_its_variable() -> None:
-    app = OpenAISimulator(keys=frozenset({"sk-the-right-one"})).app
+    app = ModelSimulator(chat_completions(), keys=frozenset({"sk-the-right-one"})).app
     async with hosting(app) as url:
         found = await key_findings(openai_api_url=f"{url}/v1", OPENAI_API_KEY="sk-a-wrong-one")
     check = found["openai key"]

@@ -20,19 +20,20 @@ from voice_server.speech.moonshine import RATE, Moonshine
 from voice_server.speech.resample import resample
 from voice_server.testing.box import Box, CallResult
 from voice_server.testing.caller import caller_for
-from voice_server.testing.lab.anthropic import AnthropicSimulator
+from voice_server.testing.lab.anthropic import messages
 from voice_server.testing.lab.elevenlabs import ElevenLabsLab, open_elevenlabs
 from voice_server.testing.lab.host import hosting
-from voice_server.testing.lab.openai import OpenAISimulator, compatible
+from voice_server.testing.lab.model import ModelSimulator
+from voice_server.testing.lab.openai import chat_completions, compatible
 from voice_server.testing.report import PhoneReport
 from voice_server.testing.virtual import hold_time
 
 CALLER = Path(__file__).parents[1] / "callers" / "book_plumbing.wav"
 MINDS: dict[str, Any] = {
-    "openai": OpenAISimulator,
-    "anthropic": AnthropicSimulator,
-    "google": functools.partial(OpenAISimulator, "google", quirks=compatible()),
-    "grok": functools.partial(OpenAISimulator, "grok", quirks=compatible()),
+    "openai": functools.partial(ModelSimulator, chat_completions()),
+    "anthropic": functools.partial(ModelSimulator, messages()),
+    "google": functools.partial(ModelSimulator, chat_completions("google", quirks=compatible())),
+    "grok": functools.partial(ModelSimulator, chat_completions("grok", quirks=compatible())),
 }
 KEYS = {"google": "GEMINI_API_KEY", "grok": "XAI_API_KEY"}  # else named after the provider
 PATHS = {"openai": "/v1", "google": "/v1beta/openai", "grok": "/v1"}

@@ -20,10 +20,11 @@ from voice_server.llm.remote.openai_chat import OpenAIChat, OpenAIConnection
 from voice_server.llm.tool_schemas import offered
 from voice_server.orders.toolbox import ARGUMENTS
 from voice_server.ports import CallFacts, ReplyRequest
-from voice_server.testing.lab.anthropic import AnthropicSimulator
+from voice_server.testing.lab.anthropic import messages
 from voice_server.testing.lab.host import hosting
 from voice_server.testing.lab.mind import Said, Wanted, always
-from voice_server.testing.lab.openai import OpenAISimulator
+from voice_server.testing.lab.model import ModelSimulator, Wire
+from voice_server.testing.lab.openai import chat_completions
 
 TODAY = date(2026, 11, 22)
 LIMITS = Limits(first_byte_s=3.0, between_s=2.0, total_s=20.0)
@@ -42,14 +43,15 @@ BOOKING = Said(
     "One moment. ",
     (Wanted("book_order", '{"customer_name":"Zoë \\"Z\\" Müller","customer_phone":"1"}'),),
 )
-Simulator = OpenAISimulator | AnthropicSimulator
 Piece = ReplyText | ToolRequested | ReplyEnded | Consumed
 
 
 class Desk:
     """The simulator, one call's adapter, and what was booked."""
 
-    def __init__(self, provider: str, simulator: Simulator, connection: Any, config: str) -> None:
+    def __init__(
+        self, provider: str, simulator: ModelSimulator, connection: Any, config: str
+    ) -> None:
         self.provider = provider
         self.simulator = simulator
         self.connection = connection
@@ -112,16 +114,20 @@ def tools_of(pieces: list[Piece]) -> list[ToolRequested]:
 
 @asynccontextmanager
 async def open_desk(
-    provider: str, *, said: Said | None = None, config: str = "", key: str = KEY, **options: Any
+    provider: str,
+    *,
+    said: Said | None = None,
+    config: str = "",
+    key: str = KEY,
+    wire: Wire | None = None,
+    **options: Any,
 ) -> AsyncIterator[Desk]:
     """A provider on loopback that says `said`, or what a receptionist would say."""
     if said is not None:
         options["mind"] = always(said)
-    simulator: Simulator
-    if provider == "anthropic":
-        simulator = AnthropicSimulator(**options)
-    else:
-        simulator = OpenAISimulator(provider, **options)  # type: ignore[arg-type]
+    if wire is None:
+        wire = messages() if provider == "anthropic" else chat_completions(provider)  # type: ignore[arg-type]
+    simulator = ModelSimulator(wire, **options)
     config = config or f'{{"model": "{MODELS[provider]}"}}'
     async with hosting(simulator.app) as url:
         connection: Any

@@ -25,10 +25,11 @@ from voice_server.call.history import AgentSaid, CallerSaid, ToolUsed
 from voice_server.errors import ServiceError
 from voice_server.llm.catalogue import DEFAULTS, shipped
 from voice_server.ports import ReplyRequest
+from voice_server.testing.lab.anthropic import messages
 from voice_server.testing.lab.events import Pace
 from voice_server.testing.lab.faults import Fault, FaultPlan
 from voice_server.testing.lab.mind import Said, Wanted
-from voice_server.testing.lab.openai import compatible
+from voice_server.testing.lab.openai import chat_completions, compatible
 
 every_provider = pytest.mark.parametrize("provider", PROVIDERS)
 openai_likes = pytest.mark.parametrize("provider", ["openai", "google", "grok"])
@@ -93,7 +94,8 @@ def test_the_liberties_of_compatible_servers_are_tolerated(virtual, provider):
     said = Said("Well. ", (Wanted("look_up_order", '{"order_id":"1"}'), Wanted("end_call", "")))
 
     async def story() -> None:
-        async with open_desk(provider, said=said, quirks=compatible(), reasoning_tokens=40) as desk:
+        wire = chat_completions(provider, quirks=compatible(), reasoning_tokens=40)
+        async with open_desk(provider, said=said, wire=wire) as desk:
             pieces = await desk.ask()
             assert text_of(pieces) == "Well. "
             first, second = tools_of(pieces)
@@ -345,9 +347,8 @@ def test_a_parameter_the_model_refuses_is_left_out_and_not_sent_again(virtual, p
 def test_thinking_that_cannot_be_switched_off_is_left_on(virtual):
     async def story() -> None:
         config = '{"model": "claude-sonnet-5-5"}'
-        async with open_desk(
-            "anthropic", said=Said("Yes."), config=config, thoughts="Hmm, let me see."
-        ) as desk:
+        wire = messages(thoughts="Hmm, let me see.")
+        async with open_desk("anthropic", said=Said("Yes."), config=config, wire=wire) as desk:
             card = msgspec.structs.replace(desk.mind.card, thinking="disabled")
             desk.chat._mind = msgspec.structs.replace(desk.mind, card=card)
             assert text_of(await desk.ask()) == "Yes."

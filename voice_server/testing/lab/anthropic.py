@@ -1,172 +1,71 @@
-"""Anthropic's messages API on the wire, as of version 2026-10-21.
-
-A byte of the answer, for `Injection.after_bytes`, is a character of text or tool arguments.
-Tokens are counted as in `lab.openai`. Input is billed from the beginning of the answer's work,
-output as it is sent.
-"""
+"""Anthropic's messages API on the wire, as of version 2026-10-21."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
-from voice_server.llm.catalogue import Catalogue, ModelCard, shipped
+from voice_server.llm.catalogue import ModelCard
 from voice_server.llm.remote.anthropic_chat import prompt_parts
-from voice_server.llm.remote.usage import PromptMemory, split_anthropic, weigh
-from voice_server.testing.lab.events import HTML, Meter, Pace, Piece, Pieces, Visit, sliced
-from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
-from voice_server.testing.lab.mind import Asked, Mind, Rebuilt, ReceptionistMind, Said, text_of
+from voice_server.llm.remote.usage import split_anthropic
+from voice_server.testing.lab.events import HTML, Piece, Visit, sliced
+from voice_server.testing.lab.faults import Fault
+from voice_server.testing.lab.mind import Asked, Rebuilt, Said, text_of
+from voice_server.testing.lab.model import Prompt, Wire
 
 _VERSION = "2026-10-21"
 
 
-class AnthropicSimulator:
-    """Serve `app`. `plan` says which request fails how; change it between requests at will.
+def messages(*, thoughts: str = "") -> Wire:
+    """Anthropic's wire. `thoughts` is a thinking block before the text, where it is not off."""
 
-    `thoughts` is a thinking block before the text, for models whose thinking is on.
-    """
+    def write(body: dict[str, Any], visit: Visit, said: Said, prompt: Prompt) -> _Writing:
+        off = (body.get("thinking") or {}).get("type") == "disabled"
+        return _Writing(visit, said, prompt, "" if off else thoughts)
 
-    def __init__(
-        self,
-        *,
-        mind: Mind | None = None,
-        keys: frozenset[str] = frozenset(),
-        plan: FaultPlan | None = None,
-        pace: Pace = Pace(),  # noqa: B008 - frozen
-        thoughts: str = "",
-        catalogue: Catalogue | None = None,
-        today: date = date(2026, 11, 22),
-    ) -> None:
-        """No `keys` = any key will do. Models outside the catalogue or retired are unknown."""
-        self.mind = mind or ReceptionistMind()
-        self.plan = plan or FaultPlan()
-        self.pace = pace
-        self.thoughts = thoughts
-        self.meter = Meter()
-        self.visits: list[Visit] = []
-        self.bodies: list[dict[str, Any]] = []
-        self._keys = keys
-        self._catalogue = catalogue or shipped()
-        self._today = today
-        self._memories: dict[str, PromptMemory] = {}
-        self.app = Starlette(
-            routes=[
-                Route("/v1/messages", self._create, methods=["POST"]),
-                Route("/v1/models", self._models),
-            ]
-        )
+    return Wire(
+        provider="anthropic",
+        roots=("/v1",),
+        path="/messages",
+        key=_key,
+        refusals=_REFUSALS,
+        garbled=_error(400, "invalid_request_error", "The request body is not valid JSON"),
+        unknown=lambda model: _error(404, "not_found_error", f"model: {model}"),
+        read=_read,
+        parts=prompt_parts,
+        split=split_anthropic,
+        write=write,
+        broken=_broken,
+        listing=_listing,
+    )
 
-    async def _models(self, request: Request) -> Response:
-        if self._key(request) is None:
-            return _error(401, "authentication_error", "invalid bearer token")
-        listed = [
-            {
-                "type": "model",
-                "id": card.id,
-                "display_name": card.id.replace("-", " ").title(),
-                "created_at": "2026-01-01T00:00:00Z",
-            }
-            for card in self._catalogue.cards
-            if card.provider == "anthropic" and not card.retired(self._today)
-        ]
-        first, last = listed[0]["id"], listed[-1]["id"]
-        return JSONResponse({"data": listed, "has_more": False, "first_id": first, "last_id": last})
 
-    def _key(self, request: Request) -> str | None:
-        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
-        key = request.headers.get("x-api-key", bearer)
-        return key if key and (not self._keys or key in self._keys) else None
+def _key(headers: Headers) -> str:
+    return headers.get("x-api-key", headers.get("authorization", "").removeprefix("Bearer "))
 
-    async def _create(self, request: Request) -> Response:
-        injection = self.plan.take()
-        key = self._key(request)
-        if key is None:
-            return _error(401, "authentication_error", "invalid bearer token")
-        text = await request.body()
-        if not injection.after_bytes and injection.fault in _STATUS_ANSWERS:
-            await asyncio.sleep(self.pace.first_byte_s)
-            if not await request.is_disconnected():
-                return _error(*_STATUS_ANSWERS[injection.fault])
-            injection = Injection()  # who does not wait for a refusal is served
-        try:
-            body = msgspec.json.decode(text, type=dict[str, Any])
-        except msgspec.MsgspecError:
-            return _error(400, "invalid_request_error", "The request body is not valid JSON")
-        model = str(body.get("model", ""))
-        card = self._card(model)
-        if card is None:
-            return _error(404, "not_found_error", f"model: {model}")
-        version = request.headers.get("anthropic-version", "")
-        asked = _asked(body)
-        problem = _unfit(body, card, version) or (asked if isinstance(asked, str) else "")
-        if problem or isinstance(asked, str):
-            return _error(400, "invalid_request_error", problem)
-        self.bodies.append(body)
-        visit = Visit(
-            number=self.plan.seen,
-            path=request.url.path,
-            model=model,
-            fault=injection.fault,
-            arrived_at=asyncio.get_running_loop().time(),
-        )
-        self.visits.append(visit)
-        return await self._answered(key, body, card, asked, visit, injection)
 
-    def _card(self, model: str) -> ModelCard | None:
-        for card in self._catalogue.cards:
-            if card.provider == "anthropic" and model in (card.id, *card.also):
-                return None if card.retired(self._today) else card
-        return None
-
-    async def _answered(
-        self,
-        key: str,
-        body: dict[str, Any],
-        card: ModelCard,
-        asked: Asked,
-        visit: Visit,
-        injection: Injection,
-    ) -> Response:
-        memory = self._memories.setdefault(key, PromptMemory())
-        parts = prompt_parts(body)
-        weights = weigh(parts)
-        known = memory.known(card.id, parts, weights)
-        prompt = split_anthropic(card, sum(weights), known)
-        memory.remember(card.id, parts)
-        said = await self.mind(asked)
-
-        def settle(done: Visit) -> None:
-            self.meter.bill(done, f"anthropic.{card.id}", prompt, done.sent_tokens)
-
-        writing = _Writing(visit, said, prompt, "" if card.thinking else self.thoughts)
-        if not body.get("stream"):
-            visit.sent_tokens, visit.finished = writing.tokens, True
-            settle(visit)
-            return JSONResponse(writing.whole())
-        return Pieces(
-            writing.pieces(),
-            pace=self.pace,
-            injection=injection,
-            visit=visit,
-            settle=settle,
-            broken=_broken,
-        )
+def _listing(cards: Sequence[ModelCard]) -> dict[str, Any]:
+    listed = [
+        {
+            "type": "model",
+            "id": card.id,
+            "display_name": card.id.replace("-", " ").title(),
+            "created_at": "2026-01-01T00:00:00Z",
+        }
+        for card in cards
+    ]
+    first, last = listed[0]["id"], listed[-1]["id"]
+    return {"data": listed, "has_more": False, "first_id": first, "last_id": last}
 
 
 class _Writing:
     """One answer, written as events or whole."""
 
-    def __init__(
-        self, visit: Visit, said: Said, prompt: tuple[int, int, int], thoughts: str
-    ) -> None:
+    def __init__(self, visit: Visit, said: Said, prompt: Prompt, thoughts: str) -> None:
         self._visit = visit
         self._said = said
         self._prompt = prompt
@@ -269,6 +168,11 @@ def _piece(
     return Piece(b"event: %s\ndata: %s\n\n" % (name.encode(), data), characters, tokens, paced)
 
 
+def _read(body: dict[str, Any], card: ModelCard, headers: Headers) -> Asked | Response:
+    asked = _unfit(body, card, headers.get("anthropic-version", "")) or _asked(body)
+    return _error(400, "invalid_request_error", asked) if isinstance(asked, str) else asked
+
+
 def _asked(body: dict[str, Any]) -> Asked | str:
     """The request in the words of every provider, or why it is refused."""
     rebuilt = Rebuilt()
@@ -320,16 +224,15 @@ def _error(status: int, kind: str, message: str) -> Response:
     return JSONResponse(body, status, headers)
 
 
-_STATUS_ANSWERS = {
-    Fault.UNAUTHORIZED: (401, "authentication_error", "invalid bearer token"),
-    Fault.RATE_LIMITED: (429, "rate_limit_error", "Rate limited"),
-    Fault.SERVER_ERROR: (529, "overloaded_error", "Overloaded"),
-    Fault.QUOTA: (402, "billing_error", "Your credit balance is too low"),
+_REFUSALS = {
+    Fault.UNAUTHORIZED: _error(401, "authentication_error", "invalid bearer token"),
+    Fault.RATE_LIMITED: _error(429, "rate_limit_error", "Rate limited"),
+    Fault.SERVER_ERROR: _error(529, "overloaded_error", "Overloaded"),
+    Fault.QUOTA: _error(402, "billing_error", "Your credit balance is too low"),
 }
 
 
 def _broken(fault: Fault) -> bytes:
-    """The middle of an answer, gone wrong."""
     if fault is Fault.GARBAGE:
         return b'event: content_block_delta\ndata: {"type": "content_bl\n\n' + HTML + b"\n\n"
     kind = "billing_error" if fault is Fault.QUOTA else "overloaded_error"

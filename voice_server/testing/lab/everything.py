@@ -9,11 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 
 from voice_server.testing.lab import elevenlabs_audio
-from voice_server.testing.lab.anthropic import AnthropicSimulator
+from voice_server.testing.lab.anthropic import messages
 from voice_server.testing.lab.elevenlabs import open_elevenlabs
 from voice_server.testing.lab.firebase import FirebaseLab
 from voice_server.testing.lab.host import hosting
-from voice_server.testing.lab.openai import OpenAISimulator
+from voice_server.testing.lab.model import ModelSimulator
+from voice_server.testing.lab.openai import chat_completions
 from voice_server.testing.lab.serpapi import SerpApiSimulator
 from voice_server.testing.lab.twilio import Callee, open_twilio
 
@@ -66,10 +67,10 @@ async def open_lab(
         urls["elevenlabs"] = speech.url
         environment["ELEVENLABS_API_KEY"] = speech.key
         for provider in ("openai", "google", "grok"):
-            url = await host(provider, OpenAISimulator(provider).app)
+            url = await host(provider, ModelSimulator(chat_completions(provider)).app)
             urls[provider] = f"{url}{_PATHS[provider]}"
             environment[_MINDS[provider]] = f"lab-{provider}-key"
-        await host("anthropic", AnthropicSimulator().app)
+        await host("anthropic", ModelSimulator(messages()).app)
         environment["ANTHROPIC_API_KEY"] = "lab-anthropic-key"
         await host("serpapi", SerpApiSimulator().app)
         environment["SERPAPI_API_KEY"] = "lab-serpapi-key"

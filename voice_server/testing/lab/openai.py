@@ -1,29 +1,21 @@
-"""A chat-completions provider on the wire: OpenAI itself, or Google and Grok in its likeness.
-
-A byte of the answer, for `Injection.after_bytes`, is a character of text or tool arguments.
-Four characters are a token, and so are four bytes of a message; prefixes seen before come from
-the cache. What was sent to a client that went away is billed, as providers do.
-"""
+"""Chat completions on the wire: OpenAI's own, or Google's and Grok's in their likeness."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 
-from voice_server.llm.catalogue import Catalogue, ModelCard, shipped
+from voice_server.llm.catalogue import ModelCard
 from voice_server.llm.remote.openai_chat import CompatibleProvider, prompt_parts
-from voice_server.llm.remote.usage import PromptMemory, split_openai, weigh
-from voice_server.testing.lab.events import HTML, Meter, Pace, Piece, Pieces, Visit, sliced
-from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
-from voice_server.testing.lab.mind import Asked, Mind, Rebuilt, ReceptionistMind, Said, text_of
+from voice_server.llm.remote.usage import split_openai
+from voice_server.testing.lab.events import HTML, Piece, Visit, sliced
+from voice_server.testing.lab.faults import Fault
+from voice_server.testing.lab.mind import Asked, Rebuilt, Said, text_of
+from voice_server.testing.lab.model import Prompt, Wire
 
 _CREATED = 1_795_366_800
 
@@ -46,161 +38,76 @@ def compatible() -> Quirks:
     return Quirks(*(True for _ in Quirks.__struct_fields__))
 
 
-class OpenAISimulator:
-    """Serve `app`. `plan` says which request fails how; change it between requests at will."""
+def chat_completions(
+    provider: CompatibleProvider = "openai",
+    *,
+    quirks: Quirks = Quirks(),  # noqa: B008 - frozen
+    reasoning_tokens: int = 0,
+) -> Wire:
+    """The wire of one provider, whose every answer costs `reasoning_tokens` more than it shows."""
 
-    def __init__(
-        self,
-        provider: CompatibleProvider = "openai",
-        *,
-        mind: Mind | None = None,
-        keys: frozenset[str] = frozenset(),
-        plan: FaultPlan | None = None,
-        pace: Pace = Pace(),  # noqa: B008 - frozen
-        quirks: Quirks = Quirks(),  # noqa: B008 - frozen
-        catalogue: Catalogue | None = None,
-        today: date = date(2026, 11, 22),
-        reasoning_tokens: int = 0,
-    ) -> None:
-        """No `keys` = any key will do. Models outside the catalogue or retired are unknown.
+    def write(body: dict[str, Any], visit: Visit, said: Said, prompt: Prompt) -> _Writing:
+        told = bool((body.get("stream_options") or {}).get("include_usage"))
+        return _Writing(visit, said, prompt, quirks, reasoning_tokens, with_usage=told)
 
-        Change `keys` at will: a key is revoked between two requests.
-        """
-        self.provider = provider
-        self.mind = mind or ReceptionistMind()
-        self.plan = plan or FaultPlan()
-        self.pace = pace
-        self.quirks = quirks
-        self.meter = Meter()
-        self.visits: list[Visit] = []
-        self.bodies: list[dict[str, Any]] = []
-        self.keys = keys
-        self._catalogue = catalogue or shipped()
-        self._today = today
-        self._memories: dict[str, PromptMemory] = {}
-        self._reasoning = reasoning_tokens
-        routes = []
-        for prefix in ("/v1", "/v1beta/openai"):
-            routes.append(Route(f"{prefix}/chat/completions", self._complete, methods=["POST"]))
-            routes.append(Route(f"{prefix}/models", self._models))
-        self.app = Starlette(routes=routes)
-
-    async def _models(self, request: Request) -> Response:
-        if (refused := self._refused_key(request)) is not None:
-            return refused
-        prefix = "models/" if self.provider == "google" else ""
+    def listing(cards: Sequence[ModelCard]) -> dict[str, Any]:
+        prefix = "models/" if provider == "google" else ""
         listed = [
             {
                 "id": prefix + card.id,
                 "object": "model",
                 "created": _CREATED,
-                "owned_by": self.provider,
+                "owned_by": provider,
             }
-            for card in self._catalogue.cards
-            if card.provider == self.provider and not card.retired(self._today)
+            for card in cards
         ]
-        return JSONResponse({"object": "list", "data": listed})
+        return {"object": "list", "data": listed}
 
-    def _refused_key(self, request: Request) -> Response | None:
-        key = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if key and (not self.keys or key in self.keys):
-            return None
-        if self.provider == "google":
-            return _error(
-                400, "API key not valid. Please pass a valid API key.", "INVALID_ARGUMENT"
-            )
-        return _error(401, "Incorrect API key provided.", "invalid_api_key")
+    return Wire(
+        provider=provider,
+        roots=("/v1", "/v1beta/openai"),
+        path="/chat/completions",
+        key=_key,
+        refusals=_REFUSALS_OF_GOOGLE if provider == "google" else _REFUSALS,
+        garbled=_error(400, "We could not parse the JSON body of your request.", None),
+        unknown=_unknown,
+        read=_read,
+        parts=prompt_parts,
+        split=split_openai,
+        write=write,
+        broken=_broken,
+        listing=listing,
+        unsaid=reasoning_tokens,
+    )
 
-    async def _complete(self, request: Request) -> Response:
-        injection = self.plan.take()
-        if (refused := self._refused_key(request)) is not None:
-            return refused
-        text = await request.body()
-        if not injection.after_bytes and injection.fault in _STATUS:
-            await asyncio.sleep(self.pace.first_byte_s)
-            if not await request.is_disconnected():
-                return _STATUS_ANSWERS[injection.fault]()
-            injection = Injection()  # who does not wait for a refusal is served
-        try:
-            body = msgspec.json.decode(text, type=dict[str, Any])
-        except msgspec.MsgspecError:
-            return _error(400, "We could not parse the JSON body of your request.", None)
-        model = str(body.get("model", ""))
-        card = self._card(model)
-        if card is None:
-            return _error(404, f"The model `{model}` does not exist.", "model_not_found", "model")
-        if (problem := _unfit(body, card)) is not None:
-            return problem
-        asked = _asked(body)
-        if isinstance(asked, Response):
-            return asked
-        self.bodies.append(body)
-        visit = Visit(
-            number=self.plan.seen,
-            path=request.url.path,
-            model=model,
-            fault=injection.fault,
-            arrived_at=asyncio.get_running_loop().time(),
-        )
-        self.visits.append(visit)
-        return await self._answered(request, body, card, asked, visit, injection)
 
-    def _card(self, model: str) -> ModelCard | None:
-        name = model.removeprefix("models/")
-        for card in self._catalogue.cards:
-            if card.provider == self.provider and name in (card.id, *card.also):
-                return None if card.retired(self._today) else card
-        return None
+def _key(headers: Headers) -> str:
+    return headers.get("authorization", "").removeprefix("Bearer ")
 
-    async def _answered(
-        self,
-        request: Request,
-        body: dict[str, Any],
-        card: ModelCard,
-        asked: Asked,
-        visit: Visit,
-        injection: Injection,
-    ) -> Response:
-        key = request.headers["authorization"]
-        memory = self._memories.setdefault(key, PromptMemory())
-        scope = f"{card.id} {body.get('prompt_cache_key') or ''}"
-        parts = prompt_parts(body)
-        weights = weigh(parts)
-        prompt = split_openai(card, sum(weights), memory.known(scope, parts, weights))
-        memory.remember(scope, parts)
-        said = await self.mind(asked)
 
-        def settle(done: Visit) -> None:
-            output = done.sent_tokens + (self._reasoning if done.finished else 0)
-            self.meter.bill(done, f"{self.provider}.{card.id}", prompt, output)
-
-        writing = _Writing(visit, said, prompt, self.quirks, self._reasoning)
-        if not body.get("stream"):
-            visit.sent_tokens, visit.finished = writing.tokens, True
-            settle(visit)
-            return JSONResponse(writing.whole())
-        told = bool((body.get("stream_options") or {}).get("include_usage"))
-        return Pieces(
-            writing.pieces(with_usage=told),
-            pace=self.pace,
-            injection=injection,
-            visit=visit,
-            settle=settle,
-            broken=_broken,
-        )
+def _unknown(model: str) -> Response:
+    return _error(404, f"The model `{model}` does not exist.", "model_not_found", "model")
 
 
 class _Writing:
     """One answer, written as chunks or whole."""
 
     def __init__(
-        self, visit: Visit, said: Said, prompt: tuple[int, int, int], quirks: Quirks, reasoning: int
+        self,
+        visit: Visit,
+        said: Said,
+        prompt: Prompt,
+        quirks: Quirks,
+        reasoning: int,
+        *,
+        with_usage: bool,
     ) -> None:
         self._visit = visit
         self._said = said
         self._prompt = prompt
         self._quirks = quirks
         self._reasoning = reasoning
+        self._with_usage = with_usage
         self.tokens = len(sliced(said.text)) + sum(
             1 + len(sliced(tool.arguments)) for tool in said.tools
         )
@@ -209,16 +116,16 @@ class _Writing:
     def _finish(self) -> str:
         return self._said.finish or ("tool_calls" if self._said.tools else "stop")
 
-    def pieces(self, *, with_usage: bool) -> Iterator[Piece]:
+    def pieces(self) -> Iterator[Piece]:
         yield self._chunk({"role": "assistant", "content": ""}, paced=False)
         for text in sliced(self._said.text):
             yield self._chunk({"content": text}, characters=len(text), tokens=1)
         for index in range(len(self._said.tools)):
             yield from self._tool(index)
-        last = with_usage and self._quirks.usage_with_last
+        last = self._with_usage and self._quirks.usage_with_last
         usage = self._usage(self.tokens) if last else None
         yield self._chunk({}, finish=self._finish, usage=usage, paced=False)
-        if with_usage and not last:
+        if self._with_usage and not last:
             frame = self._frame([], self._usage(self.tokens))
             yield Piece(_event(frame), paced=False)
         yield Piece(b"data: [DONE]\n\n", paced=False)
@@ -320,6 +227,10 @@ def _event(frame: dict[str, Any]) -> bytes:
     return b"data: " + msgspec.json.encode(frame) + b"\n\n"
 
 
+def _read(body: dict[str, Any], card: ModelCard, _: Headers) -> Asked | Response:
+    return _unfit(body, card) or _asked(body)
+
+
 def _asked(body: dict[str, Any]) -> Asked | Response:
     """The request in the words of every provider, or why it is refused."""
     rebuilt = Rebuilt()
@@ -370,17 +281,19 @@ def _error(status: int, message: str, code: str | None, param: str | None = None
     return JSONResponse({"error": error}, status, headers)
 
 
-_STATUS_ANSWERS = {
-    Fault.UNAUTHORIZED: lambda: _error(401, "Incorrect API key provided.", "invalid_api_key"),
-    Fault.RATE_LIMITED: lambda: _error(429, "Rate limit reached.", "rate_limit_exceeded"),
-    Fault.SERVER_ERROR: lambda: _error(503, "The engine is overloaded.", None),
-    Fault.QUOTA: lambda: _error(429, "You exceeded your quota.", "insufficient_quota"),
+_REFUSALS = {
+    Fault.UNAUTHORIZED: _error(401, "Incorrect API key provided.", "invalid_api_key"),
+    Fault.RATE_LIMITED: _error(429, "Rate limit reached.", "rate_limit_exceeded"),
+    Fault.SERVER_ERROR: _error(503, "The engine is overloaded.", None),
+    Fault.QUOTA: _error(429, "You exceeded your quota.", "insufficient_quota"),
 }
-_STATUS = _STATUS_ANSWERS.keys()
+_BAD_KEY_OF_GOOGLE = "API key not valid. Please pass a valid API key."
+_REFUSALS_OF_GOOGLE = _REFUSALS | {
+    Fault.UNAUTHORIZED: _error(400, _BAD_KEY_OF_GOOGLE, "INVALID_ARGUMENT")
+}
 
 
 def _broken(fault: Fault) -> bytes:
-    """The middle of an answer, gone wrong."""
     if fault is Fault.GARBAGE:
         return b'data: {"id": "chatcmpl-1", "choices": [{"del\n\ndata: ' + HTML + b"\n\n"
     if fault is Fault.QUOTA:
