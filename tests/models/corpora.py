@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
+
+from models.scam.corpus import Conversation, Turn
 
 SCAM = (
     "your account has been suspended press one to speak with an officer",
@@ -18,6 +21,9 @@ BENIGN = (
     "please check the balance of my savings account thank you",
 )
 
+PARCEL = "your parcel is held at the depot pay the customs fee by bank transfer today"
+VIRUS = "your computer has a virus install this program so that i can see your screen"
+
 
 def line(source: str, number: int, scam: bool, *turns: tuple[str, str]) -> dict[str, object]:
     return {
@@ -28,6 +34,13 @@ def line(source: str, number: int, scam: bool, *turns: tuple[str, str]) -> dict[
         "cluster": f"{number}",
         "turns": [{"speaker": speaker, "text": text} for speaker, text in turns],
     }
+
+
+def scam(number: int, kind: str | None, text: str, **more: Any) -> Conversation:
+    """A scam that says of which kind it is; `more` are other fields."""
+    turns = (Turn("callee", "hello who is this"), Turn("caller", text))
+    fields = {"id": f"{number}", "cluster": f"{number}", "source": "ours", "label": "scam"}
+    return Conversation(**{**fields, "scam_type": kind, "turns": turns, **more})
 
 
 def lines() -> list[dict[str, object]]:

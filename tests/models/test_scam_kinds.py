@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
 import pytest
@@ -22,18 +22,11 @@ from models.scam.kinds import CORPUS_KINDS, ENOUGH, fit_heads, kind_of, labelled
 from models.scam.manifest import FOLDER, read_kinds, read_manifest
 from tests.detectors.speech import conversation
 from tests.models import corpora
+from tests.models.corpora import PARCEL, VIRUS, scam
 from voice_server.cli.lessons import teach_kinds
 from voice_server.cli.train import command
 
 SIZE_LIMIT = 5_000_000
-PARCEL = "your parcel is held at the depot pay the customs fee by bank transfer today"
-VIRUS = "your computer has a virus install this program so that i can see your screen"
-
-
-def scam(number: int, kind: str | None, text: str, **more: Any) -> Conversation:
-    turns = (Turn("callee", "hello who is this"), Turn("caller", text))
-    fields = {"id": f"{number}", "cluster": f"{number}", "source": "ours", "label": "scam"}
-    return Conversation(**{**fields, "scam_type": kind, "turns": turns, **more})
 
 
 def few() -> list[Conversation]:
