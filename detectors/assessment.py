@@ -79,7 +79,7 @@ class Assessment(msgspec.Struct, frozen=True, array_like=True):
     predictions: tuple[Prediction, ...] = ()
     model_version: str = ""
     processing_us: int = 0
-    tactics: tuple[str, ...] = ()  # manipulation tactics present, strongest first
+    tactics: tuple[str, ...] = ()  # those with evidence, strongest first; then the learned ones
 
     @property
     def witnesses(self) -> int:

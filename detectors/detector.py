@@ -10,7 +10,7 @@ import msgspec
 
 from detectors.assessment import Assessment, Finding, Prediction, Segment, Severity, independent
 from detectors.behaviour import Timeline
-from detectors.classifier import Classifier, Memory
+from detectors.classifier import Classifier, Memory, Reader
 from detectors.fork import fork
 from detectors.fusion import Band, Evidence, fuse, sigmoid
 from detectors.heads import HEADS, Heads, Leaning
@@ -58,9 +58,7 @@ class ScamModel:
 
     __slots__ = ("classifier", "heads", "manifest", "version")
 
-    def __init__(
-        self, classifier: Classifier, manifest: Manifest, heads: Heads | None = None
-    ) -> None:
+    def __init__(self, classifier: Reader, manifest: Manifest, heads: Heads | None = None) -> None:
         self.classifier = classifier
         self.heads = heads  # None: kinds and tactics are told from phrases alone
         self.manifest = manifest
@@ -271,10 +269,9 @@ class ScamDetector:
         for phrase, weight in self._best.values():
             if phrase.scam_type:
                 totals[phrase.scam_type] = totals.get(phrase.scam_type, 0.0) + points(weight)
-        heads = self._model.heads
-        if heads is None or self._leaning is None:
+        if self._leaning is None:
             return scam_type(totals)
-        return blended_type(totals, self._leaning, heads.kinds)
+        return blended_type(totals, self._leaning)
 
     def tactics(self) -> tuple[str, ...]:
         """Name the tactics at work, if this is a scam: what can be shown before what is learned."""
@@ -286,12 +283,10 @@ class ScamDetector:
 
     def _learned_tactics(self) -> tuple[str, ...]:
         """Name what the heads hear and no finding shows."""
-        heads = self._model.heads
-        if heads is None or self._leaning is None:
+        if self._leaning is None:
             return ()
         shown = self._shown_tactics()
-        heard = learned_tactics(self._leaning, heads.kinds)
-        return tuple(name for name in heard if name not in shown)
+        return tuple(name for name in learned_tactics(self._leaning) if name not in shown)
 
     def _learned(self) -> tuple[Prediction, ...]:
         """Say what is named on the word of the heads: kind, and tactics that no finding shows."""

@@ -20,6 +20,7 @@ class Leaning(msgspec.Struct, frozen=True):
     `scores` and `energy` are the running numbers to carry on; they are never changed in place.
     """
 
+    kinds: Kinds
     types: Mapping[str, float]
     tactics: Mapping[str, float]
     scores: NDArray[np.float32]
@@ -29,11 +30,11 @@ class Leaning(msgspec.Struct, frozen=True):
 class Heads:
     """One session for all calls; `read` may be called from several threads at once."""
 
-    __slots__ = ("_session", "kinds")
+    __slots__ = ("_kinds", "_session")
 
     def __init__(self, content: bytes, kinds: Kinds) -> None:
         self._session = session_of(content)
-        self.kinds = kinds
+        self._kinds = kinds
 
     def read(self, step: Step, before: Leaning | None) -> Leaning | None:
         """Take the step of one utterance further; `before` is None at a party's first words.
@@ -42,7 +43,7 @@ class Heads:
         """
         if not len(step.features):
             return before
-        names = (*self.kinds.types, *self.kinds.tactics)
+        names = (*self._kinds.types, *self._kinds.tactics)
         scores = np.zeros(len(names), dtype=np.float32) if before is None else before.scores
         scores, energy, log_odds = self._session.run(
             ["next_scores", "next_energy", "log_odds"],
@@ -56,8 +57,9 @@ class Heads:
         )
         told = dict(zip(names, log_odds.tolist(), strict=True))
         return Leaning(
-            types={name: told[name] for name in self.kinds.types},
-            tactics={name: told[name] for name in self.kinds.tactics},
+            kinds=self._kinds,
+            types={name: told[name] for name in self._kinds.types},
+            tactics={name: told[name] for name in self._kinds.tactics},
             scores=scores,
             energy=float(energy),
         )

@@ -7,7 +7,6 @@ from typing import assert_never
 
 from detectors.heads import Leaning
 from detectors.phrases import Phrase, Tactic
-from models.scam.manifest import Kinds
 
 OTHER = "other"
 ROBOCALL = "robocall"
@@ -71,18 +70,16 @@ def scam_type(points: Mapping[str, float]) -> str:
     return max(totals, key=lambda name: (name != ROBOCALL, totals[name]), default=OTHER)
 
 
-def blended_type(points: Mapping[str, float], leaning: Leaning, kinds: Kinds) -> str:
+def blended_type(points: Mapping[str, float], leaning: Leaning) -> str:
     """Name the kind that heads and phrases together speak for most, one of `TYPES`.
 
     A kind without a head begins where the least likely of the others does.
     """
     totals = _by_type(points)
-    least = min(leaning.types.values())
+    least, weight = min(leaning.types.values()), leaning.kinds.phrase_weight
     return max(
         dict.fromkeys([*leaning.types, *totals]),
-        key=lambda name: (
-            leaning.types.get(name, least) + kinds.phrase_weight * totals.get(name, 0.0)
-        ),
+        key=lambda name: leaning.types.get(name, least) + weight * totals.get(name, 0.0),
     )
 
 
@@ -94,9 +91,10 @@ def _by_type(points: Mapping[str, float]) -> dict[str, float]:
     return totals
 
 
-def learned_tactics(leaning: Leaning, kinds: Kinds) -> tuple[str, ...]:
+def learned_tactics(leaning: Leaning) -> tuple[str, ...]:
     """Name the tactics that heads hear, likeliest first."""
-    heard = [name for name, odds in leaning.tactics.items() if odds >= kinds.tactic_odds]
+    least = leaning.kinds.tactic_odds
+    heard = [name for name, odds in leaning.tactics.items() if odds >= least]
     return tuple(sorted(heard, key=lambda name: -leaning.tactics[name]))
 
 

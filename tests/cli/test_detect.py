@@ -72,6 +72,7 @@ def test_json_has_one_object_a_line_with_a_step_for_every_utterance(corpus: Path
     assert robo["steps"][-1][:2] == [3, sum(len(text.split()) for text in ROBOCALL)]
     assert robo["steps"][-1][2] == robo["score"]
     assert isinstance(robo["tactics"], list)
+    assert {*robo["learned"]} <= {*robo["tactics"]}
     assert {"turn", "start", "end", "name", "weight"} <= set(robo["evidence"][0])
     assert (book["alarm_turn"], book["alarm_words"], book["alarm_seconds"]) == (None,) * 3
     assert [turn for turn, *_ in book["steps"]] == list(range(1, len(BOOKING) + 1))
@@ -196,6 +197,11 @@ def test_a_sparkline_never_hides_a_peak(risks: list[float], drawn: str) -> None:
 
 def test_a_silent_conversation_is_told_as_such() -> None:
     assert "nothing said" in described(trace(steps=(), seconds=()))
+
+
+def test_tactics_without_evidence_are_told_as_learned() -> None:
+    told = described(trace(type="refund", tactics=("threat", "wire"), learned=("wire",)))
+    assert "  tactics   threat, wire (learned)" in told.splitlines()
 
 
 @pytest.mark.parametrize("label", ["", "scam", "benign"])

@@ -79,15 +79,12 @@ def expected(fitted: Fitted, lines: Sequence[str]) -> NDArray[np.float64]:
     return np.asarray(pull / np.sqrt(np.square(value).sum() + DAMPING) + fitted.bias)
 
 
-def leaning_to(**log_odds: float) -> Leaning:
+def leaning_to(tactic_odds: float = 0.5, **log_odds: float) -> Leaning:
     """What heads would have heard; names of tactics are told from those of kinds."""
     types = {name: value for name, value in log_odds.items() if name in TYPES}
     tactics = {name: value for name, value in log_odds.items() if name in TACTICS}
-    return Leaning(types, tactics, np.zeros(len(log_odds), np.float32), 1.0)
-
-
-def kinds(tactic_odds: float = 0.5) -> Kinds:
-    return Kinds("kinds.onnx", "", TYPE_NAMES, TACTIC_NAMES, 1.0, tactic_odds)
+    kinds = Kinds("kinds.onnx", "", tuple(types), tuple(tactics), 1.0, tactic_odds)
+    return Leaning(kinds, types, tactics, np.zeros(len(log_odds), np.float32), 1.0)
 
 
 def without_what_is_learned(view: Assessment) -> Assessment:
@@ -201,13 +198,13 @@ def test_a_copy_and_its_original_hear_apart(model: ScamModel) -> None:
 def test_phrases_and_heads_name_a_kind_together_also_one_without_a_head(
     points: dict[str, float], leaning: dict[str, float], kind: str
 ) -> None:
-    assert blended_type(points, leaning_to(**leaning), kinds()) == kind
+    assert blended_type(points, leaning_to(**leaning)) == kind
 
 
 def test_tactics_are_named_from_the_operating_point_on_the_likeliest_first() -> None:
-    leaning = leaning_to(refund=2.0, threat=0.5, urgency=0.9, wire=0.4)
-    assert learned_tactics(leaning, kinds()) == ("urgency", "threat")
-    assert learned_tactics(leaning, kinds(tactic_odds=0.95)) == ()
+    heard = {"refund": 2.0, "threat": 0.5, "urgency": 0.9, "wire": 0.4}
+    assert learned_tactics(leaning_to(**heard)) == ("urgency", "threat")
+    assert learned_tactics(leaning_to(tactic_odds=0.95, **heard)) == ()
 
 
 def shipped_in(folder: Path, **changes: object) -> Path:
