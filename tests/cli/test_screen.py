@@ -10,25 +10,11 @@ import pytest
 from rich.console import Console
 
 from detectors.assessment import Severity
+from tests.mirror.states import FIRST
 from voice_server.call.live import Line, LiveState
 from voice_server.cli.screen import CallScreen
 
-BEGIN = LiveState(
-    sequence=1,
-    at_ms=0,
-    phase="listening",
-    speaking="nobody",
-    turn=0,
-    partial="",
-    lines=(),
-    line_count=0,
-    severity=Severity.MINIMAL,
-    risk=0.0,
-    evidence=(),
-    latency_ms=0,
-    cost_micro_usd=0,
-    outcome="",
-)
+BEGIN = msgspec.structs.replace(FIRST, phase="listening", speaking="nobody")
 
 
 def shown(capsys: pytest.CaptureFixture[str], *states: LiveState) -> list[str]:

@@ -2,28 +2,9 @@
 
 from __future__ import annotations
 
-from detectors.assessment import Severity
+from tests.mirror.states import state
 from voice_server.call.live import LiveState
 from voice_server.mirror.local import LocalMirror
-
-
-def state(sequence: int, outcome: str = "") -> LiveState:
-    return LiveState(
-        sequence=sequence,
-        at_ms=0,
-        phase="ended" if outcome else "listening",
-        speaking="nobody",
-        turn=0,
-        partial="",
-        lines=(),
-        line_count=0,
-        severity=Severity.MINIMAL,
-        risk=0.0,
-        evidence=(),
-        latency_ms=0,
-        cost_micro_usd=0,
-        outcome=outcome,
-    )
 
 
 def test_the_newest_state_of_each_call_is_kept():
