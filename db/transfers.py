@@ -6,8 +6,6 @@ An attempt is `ringing` until a human has `taken` the call, nobody has (`missed`
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from db import dial_rows, usage
@@ -25,10 +23,13 @@ class TransferRow(msgspec.Struct, frozen=True):
     whisper: str = ""
     human_id: str = ""  # the human's leg, "" while unknown
     state: str = "ringing"
-    booked_ms: int = 0  # of the caller's line
+    booked_ms: int | None = None  # of the caller's line; None: whoever has the call books it
+    ended_s: int | None = None  # how long that lasted, once it is over
 
 
-_COLUMNS = "call_id, attempt, carrier_call_id, direction, warm, whisper, human_id, state, booked_ms"
+_COLUMNS = """
+    call_id, attempt, carrier_call_id, direction, warm, whisper, human_id, state, booked_ms, ended_s
+"""
 
 
 class PostgresTransfers:
@@ -75,14 +76,14 @@ class PostgresTransfers:
 
     async def get(self, call_id: str) -> TransferRow | None:
         """The newest attempt of a call."""
-        return await self._one("call_id = $1", call_id)
-
-    async def of_caller(self, carrier_call_id: str) -> TransferRow | None:
-        """The newest attempt of the call that a leg of a caller belongs to."""
-        return await self._one("carrier_call_id = $1 ORDER BY call_id LIMIT 1", carrier_call_id)
+        async with self._pool.server() as connection:
+            row = await connection.fetchrow(
+                f"SELECT {_COLUMNS} FROM call_transfers WHERE call_id = $1", call_id
+            )
+        return None if row is None else TransferRow(**row)
 
     async def move(self, call_id: str, attempt: int, state: str, *, due_s: float) -> str | None:
-        """Let a ringing attempt become `state`, to be seen to in `due_s`.
+        """Let a ringing attempt become `state`, to be seen to in `due_s`; not a settled one.
 
         Returns the state that stands, None when the call has no such attempt.
         """
@@ -91,6 +92,7 @@ class PostgresTransfers:
                 """
                 UPDATE call_transfers SET state = $3, due_at = now() + $4 * interval '1 s'
                 WHERE call_id = $1 AND attempt = $2 AND state IN ('ringing', $3)
+                    AND due_at IS NOT NULL
                 """,
                 call_id,
                 attempt,
@@ -104,6 +106,24 @@ class PostgresTransfers:
             )
         return standing
 
+    async def over(self, carrier_call_id: str, ended_s: int, *, due_s: float) -> TransferRow | None:
+        """The caller's leg is over; an attempt that still rings has lost them."""
+        async with self._pool.server() as connection:
+            row = await connection.fetchrow(
+                f"""
+                UPDATE call_transfers SET
+                    ended_s = $2,
+                    state = CASE WHEN state = 'ringing' THEN 'gone' ELSE state END,
+                    due_at = CASE WHEN due_at IS NOT NULL
+                        THEN least(due_at, now() + $3 * interval '1 s') END
+                WHERE carrier_call_id = $1 RETURNING {_COLUMNS}
+                """,
+                carrier_call_id,
+                ended_s,
+                due_s,
+            )
+        return None if row is None else TransferRow(**row)
+
     async def settle(self, call_id: str, attempt: int) -> None:
         """Nothing is left to see to."""
         async with self._pool.server() as connection:
@@ -115,7 +135,7 @@ class PostgresTransfers:
             )
 
     async def book(self, call_id: str, booked_ms: int) -> None:
-        """So much of the caller's line is booked."""
+        """So much of the caller's line is booked; the rest is for whoever hears of its end."""
         async with self._pool.server() as connection:
             await connection.execute(
                 "UPDATE call_transfers SET booked_ms = $2 WHERE call_id = $1", call_id, booked_ms
@@ -136,27 +156,34 @@ class PostgresTransfers:
             )
         return tuple(TransferRow(**row) for row in rows)
 
-    async def close(self, call_id: str, *, status: str, outcome: str, reason: str) -> None:
-        """Give a call its last row in the place of the process that had it.
+    async def close(self, call_id: str, *, status: str, outcome: str, reason: str) -> bool:
+        """Give a call its last row in the place of the process that had it; False if it has one.
 
-        Where that process has written one, only its word of a transfer is put right.
+        Then only the word of a transfer is put right.
         """
         async with self._pool.server() as connection:
+            orphan = await connection.fetchval(_IS_OPEN, call_id)
             ended = await connection.fetchval(_CLOSE, call_id, status, outcome, reason)
             if ended:
                 await usage.open_account(connection, call_id)
                 await dial_rows.settle(connection, call_id)
                 await usage.settle(connection, [call_id])
+            if orphan:
+                await connection.execute(
+                    "UPDATE call_transfers SET booked_ms = coalesce(booked_ms, 0) "
+                    "WHERE call_id = $1",
+                    call_id,
+                )
+        return bool(orphan)
 
-    async def _one(self, where: str, *arguments: Any) -> TransferRow | None:
-        async with self._pool.server() as connection:
-            row = await connection.fetchrow(
-                f"SELECT {_COLUMNS} FROM call_transfers WHERE {where}", *arguments
-            )
-        return None if row is None else TransferRow(**row)
 
+# A call that has its last row is counted in `call_usage`.
+_IS_OPEN = """
+    SELECT NOT EXISTS (SELECT FROM call_usage WHERE call_id = $1)
+    FROM call_sessions WHERE id = $1 FOR NO KEY UPDATE
+"""
 
-# A call that has its last row is counted in `call_usage`. An order that stands outranks
+# An order that stands outranks
 # everything but a transfer, as in the call itself.
 _CLOSE = """
     WITH standing AS (

@@ -34,6 +34,7 @@ from tests.runtime.fakes import (
     FakeVoiceActivity,
 )
 from voice_server import settings as configuration
+from voice_server.call import Phase
 from voice_server.call import events as e
 from voice_server.desk import FrontDesk
 from voice_server.errors import Refused
@@ -43,6 +44,7 @@ from voice_server.runtime.replay import replay
 from voice_server.runtime.services import Services
 from voice_server.telemetry import Metrics
 from voice_server.twilio.desk import (
+    Attempt,
     CarrierStatus,
     Dial,
     Dialled,
@@ -243,7 +245,7 @@ def test_a_call_that_never_connects_fails_once(virtual, tmp_path):
         await asyncio.sleep(2)
         assert house.endings == [("failed", "failed", "stream_lost")]
         assert house.desk.live == 0
-        assert house.desk.after_stream("CA1") == HangUp()
+        assert await house.desk.after_stream("CA1") == HangUp()
         with pytest.raises(Refused) as refusal:
             house.connect(call_id)
         assert refusal.value.status == 409
@@ -320,7 +322,7 @@ def test_news_of_a_call_nobody_knows_changes_nothing(virtual, tmp_path):
         for status in CarrierStatus:
             house.report("CA404", status)
         assert house.rows == []
-        assert house.desk.after_stream("CA404") == HangUp()
+        assert await house.desk.after_stream("CA404") == HangUp()
 
     virtual(scene())
 
@@ -446,13 +448,18 @@ def test_calls_in_company_do_not_disturb_each_other(virtual, tmp_path):
 async def handed_over(house: Reception, sid: str = "CA1") -> Driver:
     """The caller has asked for a human and is with the carrier."""
     driver = await house.talking(sid)
+    await ask(driver)
+    return driver
+
+
+async def ask(driver: Driver) -> None:
+    """The caller says something, and the agent lets go of them."""
     for loudness in (40, 0, 0, 0, 0, 0):
         for _ in range(25):
             await asyncio.sleep(0.02)
             driver.feed(e.AudioHeard(LOUD if loudness else QUIET, loudness, 0))
     await asyncio.sleep(5)
     assert driver.released.is_set()
-    return driver
 
 
 def transferring() -> dict[str, object]:
@@ -461,6 +468,9 @@ def transferring() -> dict[str, object]:
         "mind": FakeMind(["One moment.", ("r1", "transfer_call", "{}")]),
         "human_number": HUMAN,
     }
+
+
+PICKED_UP = StatusChange("CA-h", CarrierStatus.IN_PROGRESS, -1)
 
 
 def booked(house: Reception) -> list[tuple[str, int]]:
@@ -473,9 +483,10 @@ def test_a_human_who_answers_has_the_call_and_its_later_minutes_are_booked_once(
         house = Reception(tmp_path, **transferring())
         driver = await handed_over(house)
         call_id = driver.facts.call_id
+        first = Attempt(call_id, 1)
         for _ in range(2):
-            assert house.desk.after_stream("CA1") == Dial(HUMAN, call_id)
-        house.desk.human_moved(call_id, StatusChange("CA-h", CarrierStatus.IN_PROGRESS, -1))
+            assert await house.desk.after_stream("CA1") == Dial(HUMAN, first)
+        await house.desk.human_moved(first, PICKED_UP)
         await house.finished()
         assert house.endings == [("completed", "handed_over", "transfer")]
         assert sorted(booked(house)) == [
@@ -484,9 +495,9 @@ def test_a_human_who_answers_has_the_call_and_its_later_minutes_are_booked_once(
         ]
         for _ in range(2):
             talked = Dialled(answered=True, human_id="CA-h", duration_s=200)
-            assert house.desk.after_dial("CA1", talked) == HangUp()
+            assert await house.desk.after_dial(first, talked) == HangUp()
             ended = StatusChange("CA-h", CarrierStatus.COMPLETED, 200)
-            house.desk.human_moved(call_id, ended)
+            await house.desk.human_moved(first, ended)
             house.desk.status_changed(StatusChange("CA1", CarrierStatus.COMPLETED, 250))
         different = {row.sequence: (row.item, row.quantity) for row in house.of(CostBooked)}
         total = Counter[str]()
@@ -502,9 +513,8 @@ def test_minutes_with_a_human_are_booked_even_when_they_end_before_our_late_work
     async def scene() -> None:
         house = Reception(tmp_path, scorer=FakeScorer(takes_s=15.0), **transferring())
         driver = await handed_over(house)
-        call_id = driver.facts.call_id
-        house.desk.after_stream("CA1")
-        house.desk.human_moved(call_id, StatusChange("CA-h", CarrierStatus.IN_PROGRESS, -1))
+        await house.desk.after_stream("CA1")
+        await house.desk.human_moved(Attempt(driver.facts.call_id, 1), PICKED_UP)
         await asyncio.sleep(1)
         assert house.desk.runs
         house.desk.status_changed(StatusChange("CA1", CarrierStatus.COMPLETED, 70))
@@ -522,8 +532,9 @@ def test_a_caller_nobody_took_comes_back_once_to_the_same_call(virtual, tmp_path
         call_id = driver.facts.call_id
         with pytest.raises(Refused):
             house.desk.connect("another call", FakeLine())
-        house.desk.after_stream("CA1")
-        assert house.desk.after_dial("CA1", Dialled(answered=False)) == Reconnect(call_id)
+        await house.desk.after_stream("CA1")
+        back = await house.desk.after_dial(Attempt(call_id, 1), Dialled(answered=False))
+        assert back == Reconnect(call_id)
         line = FakeLine()
         assert house.connect(call_id, line) is driver
         assert not driver.released.is_set()
@@ -544,7 +555,7 @@ def test_without_a_human_nobody_is_handed_over_not_even_a_scammer(virtual, tmp_p
         house = Reception(tmp_path, **transferring() | {"human_number": ""})
         policy = (await house.talking()).call.policy
         assert (policy.transfer_wait_ms, policy.hand_over_at) == (0, None)
-        assert house.desk.after_stream("CA1") == HangUp()
+        assert await house.desk.after_stream("CA1") == HangUp()
         house.lines[0].hang_up()
         await house.finished()
 
@@ -555,13 +566,46 @@ def test_a_call_that_wants_nobody_is_hung_up_on_after_its_stream(virtual, tmp_pa
     async def scene() -> None:
         house = Reception(tmp_path, **transferring())
         driver = await house.talking()
-        assert house.desk.after_stream("CA1") == house.desk.after_stream("CA-other") == HangUp()
+        for sid in ("CA1", "CA-other"):
+            assert await house.desk.after_stream(sid) == HangUp()
         driver.feed(GONE)
-        assert house.desk.after_stream("CA1") == HangUp()
+        assert await house.desk.after_stream("CA1") == HangUp()
         await house.finished()
+        nothing = Attempt(driver.facts.call_id, 0)
         for answered in (True, False):
-            assert house.desk.after_dial("CA1", Dialled(answered)) == HangUp()
-        assert house.desk.whisper(driver.facts.call_id) == house.desk.accept("CA1") == ""
+            assert await house.desk.after_dial(nothing, Dialled(answered)) == HangUp()
+        assert await house.desk.whisper(nothing) == ""
+        assert await house.desk.accept(nothing) is None
+
+    virtual(scene())
+
+
+async def returned(house: Reception, driver: Driver, attempt: Attempt) -> None:
+    """Nobody took the call: the caller comes back to the agent."""
+    await house.desk.after_stream("CA1")
+    assert isinstance(await house.desk.after_dial(attempt, Dialled(answered=False)), Reconnect)
+    house.connect(driver.facts.call_id, FakeLine())
+
+
+def test_late_news_of_an_earlier_human_say_nothing_of_the_present_one(virtual, tmp_path):
+    async def scene() -> None:
+        wants = [[(f"r{number}", "transfer_call", "{}")] for number in (1, 2)]
+        parts = {"ears": FakeEars("A human.", "Again."), "mind": FakeMind(*wants)}
+        house = Reception(tmp_path, human_number=HUMAN, **parts)
+        driver = await handed_over(house)
+        first, second = (Attempt(driver.facts.call_id, number) for number in (1, 2))
+        await returned(house, driver, first)
+        await asyncio.sleep(5)
+        await ask(driver)
+        assert driver.call.phase is Phase.TRANSFERRING
+        assert await house.desk.after_stream("CA1") == Dial(HUMAN, second)
+        await house.desk.human_moved(first, PICKED_UP)
+        assert await house.desk.after_dial(first, Dialled(answered=True)) == HangUp()
+        assert driver.call.phase is Phase.TRANSFERRING
+        await house.desk.human_moved(second, PICKED_UP)
+        assert driver.call.phase is Phase.ENDED
+        await house.finished()
+        assert house.endings == [("completed", "handed_over", "transfer")]
 
     virtual(scene())
 

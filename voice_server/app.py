@@ -52,6 +52,7 @@ from voice_server.shield import ScamShield
 from voice_server.speech.engines import LocalEngines, open_local
 from voice_server.tariff import Tariff
 from voice_server.telemetry import Metrics
+from voice_server.transfer_book import TransferBook
 from voice_server.twilio.line import LEAD_S
 from voice_server.twilio.rest import TwilioRest
 from voice_server.twilio.routes import routes
@@ -141,6 +142,7 @@ async def open_server(
         )
         directory = patience.wrap(db.PostgresAgentDirectory(pool))
         costs = LateCosts(outbox.put, tariff)
+        book = TransferBook(costs, patience.wrap(db.PostgresTransfers(pool)), twilio)
         outbound = _outbound(settings, pool, directory, twilio, outbox, costs, patience)
         desk = FrontDesk(
             settings,
@@ -149,12 +151,12 @@ async def open_server(
             outbox.put,
             metrics,
             costs=costs,
-            handovers=_handovers(settings, costs, twilio, stack),
+            handovers=_handovers(settings, costs, twilio, book, stack),
             outbound=outbound,
             engines=await _providers(settings, services, twilio, pool, metrics, patience, stack),
         )
-        looking_after = asyncio.ensure_future(outbound.run())
-        stack.push_async_callback(_stop, looking_after)
+        for work in (outbound.run(), book.run()):
+            stack.push_async_callback(_stop, asyncio.ensure_future(work))
         server = Server(
             settings=settings,
             app=Starlette(routes=[*routes(desk, settings, metrics, lead_s=lead_s)]),
@@ -269,14 +271,19 @@ async def _providers(
 
 
 def _handovers(
-    settings: Settings, costs: LateCosts, twilio: TwilioRest | None, stack: AsyncExitStack
+    settings: Settings,
+    costs: LateCosts,
+    twilio: TwilioRest | None,
+    book: TransferBook,
+    stack: AsyncExitStack,
 ) -> Handovers:
     """Who puts callers through; humans can be asked first only with an account and a URL."""
+    stack.push_async_callback(book.flush)
     transfers = None
     if twilio is not None and settings.public_url:
-        transfers = Transfers(twilio, settings.public_url)
+        transfers = Transfers(twilio, settings.public_url, book)
         stack.push_async_callback(transfers.close)
-    return Handovers(settings.human_number, costs, transfers)
+    return Handovers(settings.human_number, costs, book, transfers)
 
 
 def _outbound(

@@ -37,14 +37,17 @@ from voice_server.runtime.services import Services
 from voice_server.settings import Settings
 from voice_server.tariff import Tariff
 from voice_server.telemetry import Metrics
+from voice_server.transfer_book import TransferBook
 from voice_server.twilio.desk import (
     SESSION_STATUS,
     AfterStream,
+    Attempt,
     Dialled,
     HangUp,
     MachineVerdict,
     Recorded,
     Ringing,
+    Seat,
     StatusChange,
 )
 
@@ -82,7 +85,9 @@ class FrontDesk:
         self._rows = rows
         self._metrics = metrics
         self._costs = costs or LateCosts(rows, Tariff(), wall_clock)
-        self._handovers = handovers or Handovers(settings.human_number, self._costs)
+        self._handovers = handovers or Handovers(
+            settings.human_number, self._costs, TransferBook(self._costs)
+        )
         self._outbound = outbound
         self._wall_clock = wall_clock
         self._admitted: dict[CallId, tuple[CallFacts, asyncio.TimerHandle]] = {}
@@ -241,10 +246,9 @@ class FrontDesk:
         finally:
             call_id = driver.facts.call_id
             del self._live[call_id]
+            self._handovers.agent_left(driver)
             outcome = driver.call.outcome
             if outcome is not None:
-                if outcome.disposition is Disposition.HANDED_OVER:
-                    self._handovers.gone_on(driver)
                 self._metrics.calls_ended.labels(outcome.disposition.value).inc()
                 ended = {"call": call_id, "outcome": outcome.disposition.value}
                 log.info("call ended", extra=ended | {"reason": outcome.reason.value})
@@ -285,6 +289,8 @@ class FrontDesk:
             # Perhaps a call of ours that has not come in here; whether it is, the office finds out.
             if change.call_id and self._outbound is not None:
                 self._outbound.reported(change)
+            if change.status.is_final:
+                self._handovers.over_elsewhere(change)
             return
         raw = change.status.value
         self._rows(StatusChanged(call_id, SESSION_STATUS[raw], raw, int(self._wall_clock() * 1000)))
@@ -327,32 +333,32 @@ class FrontDesk:
         if self._outbound is not None:
             self._outbound.recorded(call_id, recorded)
 
-    def after_stream(self, carrier_call_id: str) -> AfterStream:
+    async def after_stream(self, carrier_call_id: str) -> AfterStream:
         """What comes after the media stream: the transfer that the call asks for, or nothing."""
-        driver = self._driver_of(carrier_call_id)
+        driver = self._live.get(self._by_carrier.get(carrier_call_id, ""))
         if driver is not None and driver.call.phase is Phase.TRANSFERRING:
-            return self._handovers.begin(driver)
+            return await self._handovers.begin(driver)
         return HangUp()
 
-    def after_dial(self, carrier_call_id: str, dialled: Dialled) -> AfterStream:
+    async def after_dial(self, attempt: Attempt, dialled: Dialled) -> AfterStream:
         """What comes after the transfer: the agent again, for a caller whom nobody took."""
-        call_id = self._by_carrier.get(carrier_call_id, "")
-        return self._handovers.ended(self._live.get(call_id), call_id, dialled)
+        return await self._handovers.ended(self._live.get(attempt.call_id), attempt, dialled)
 
-    def whisper(self, call_id: CallId) -> str:
-        """What a human who was rung for a call is told; "" when it is too late."""
-        return self._handovers.whisper(call_id)
+    async def whisper(self, attempt: Attempt) -> str:
+        """What a human who was rung is told; "" when it is too late."""
+        return await self._handovers.whisper(attempt)
 
-    def accept(self, call_id: CallId) -> str:
-        """The human takes the call: the conference where the caller is, "" when it is too late."""
-        return self._handovers.accept(self._live.get(call_id), call_id)
+    async def accept(self, attempt: Attempt) -> Seat | None:
+        """The human takes the call: their seat beside the caller, None when it is too late."""
+        return await self._handovers.accept(attempt)
 
-    def human_moved(self, call_id: CallId, change: StatusChange) -> None:
-        """The leg of a human who was rung for a call moved on."""
-        self._handovers.human_moved(self._live.get(call_id), call_id, change)
+    async def human_moved(self, attempt: Attempt, change: StatusChange) -> None:
+        """The leg of a human who was rung moved on."""
+        await self._handovers.human_moved(self._live.get(attempt.call_id), attempt, change)
 
-    def _driver_of(self, carrier_call_id: str) -> Driver | None:
-        return self._live.get(self._by_carrier.get(carrier_call_id, ""))
+    def left(self, seat: Seat, carrier_call_id: str) -> None:
+        """The caller or the human has left the conference."""
+        self._handovers.left(seat, carrier_call_id)
 
     def stop_admitting(self) -> None:
         """Refuse new calls from here on; readiness turns false."""
@@ -363,14 +369,16 @@ class FrontDesk:
         self.stop_admitting()
         if self._runs:
             await asyncio.wait(self._runs, timeout=grace_s)
-        for driver in tuple(self._live.values()):
-            driver.feed(e.ServerClosing())
+        goodbyes = [
+            asyncio.ensure_future(self._handovers.let_go(driver))
+            for driver in tuple(self._live.values())
+        ]
         if self._runs:
-            _, late = await asyncio.wait(self._runs, timeout=_GOODBYE_S)
-            for run in late:
-                run.cancel()
-            if late:
-                await asyncio.wait(late)
+            await asyncio.wait(self._runs, timeout=_GOODBYE_S)
+        for late in (*goodbyes, *self._runs):
+            late.cancel()
+        if goodbyes or self._runs:
+            await asyncio.wait({*goodbyes, *self._runs})
         for facts, timer in tuple(self._admitted.values()):
             timer.cancel()
             self._never_came(facts)

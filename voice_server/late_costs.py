@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from db.rows import CallRow, CostBooked
 from voice_server.call import Rate
+from voice_server.call.meter import started_minutes
 from voice_server.ports import CallId
 from voice_server.tariff import Tariff
 
@@ -32,6 +33,18 @@ class LateCosts:
         """The prices in force."""
         return self._tariff.at(datetime.fromtimestamp(self._clock(), UTC))
 
+    def now_ms(self) -> int:
+        """Now, in ms since the Unix epoch."""
+        return int(self._clock() * 1000)
+
+    def book_line(
+        self, call_id: CallId, direction: str, booked_ms: int, ended_s: int, key: str
+    ) -> None:
+        """Book what the carrier's last word on a call's line has beyond what was booked."""
+        more = started_minutes(ended_s * 1000) - (started_minutes(booked_ms) if booked_ms else 0)
+        if more > 0:
+            self.book(call_id, f"twilio.voice_{direction}.minutes", more, key)
+
     def book(self, call_id: CallId, item: str, quantity: int, key: str) -> None:
         """Book `quantity` of an item; `key` names the occasion: told again it changes nothing."""
         rate = next((rate for rate in self.rates() if rate.item == item), None)
@@ -39,5 +52,4 @@ class LateCosts:
         # The call numbers its own bookings from 1; these stand beside them.
         digest = hashlib.sha256(f"{item}/{key}".encode()).digest()
         sequence = (int.from_bytes(digest[:8], "big") >> 2) + (1 << 61)
-        at = int(self._clock() * 1000)
-        self._rows(CostBooked(call_id, sequence, item, quantity, cost, at))
+        self._rows(CostBooked(call_id, sequence, item, quantity, cost, self.now_ms()))

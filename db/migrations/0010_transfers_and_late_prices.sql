@@ -9,7 +9,10 @@ CREATE TABLE call_transfers (
     whisper TEXT NOT NULL,  -- what the human hears first; gone once nobody may ask for it
     human_id TEXT NOT NULL DEFAULT '',  -- the human's leg, "" while unknown
     state TEXT NOT NULL DEFAULT 'ringing' CHECK (state IN ('ringing', 'taken', 'missed', 'gone')),
-    booked_ms BIGINT NOT NULL DEFAULT 0,  -- of the caller's line, by whoever had the call
+    -- How much of the caller's line is booked, NULL while whoever has the call may do that; and
+    -- how long it lasted, once the carrier has said so.
+    booked_ms BIGINT,
+    ended_s INTEGER,
     due_at TIMESTAMPTZ  -- when somebody must see to it whatever has become of who began it
 );
 ALTER TABLE call_transfers ENABLE ROW LEVEL SECURITY;

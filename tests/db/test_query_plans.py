@@ -151,7 +151,7 @@ SERVER = [
         {"idx_call_transfers_due"},
     ),
     (
-        "SELECT * FROM call_transfers WHERE carrier_call_id = 'CA1007' ORDER BY call_id LIMIT 1",
+        "UPDATE call_transfers SET ended_s = 1 WHERE carrier_call_id = 'CA1007' RETURNING 1",
         {"idx_call_transfers_carrier"},
     ),
     ("DELETE FROM call_sessions WHERE id = 'call-1001'", {"call_sessions_pkey"}),

@@ -42,14 +42,30 @@ async def day(pool: Pool) -> tuple[int, int]:
     return tuple(row)
 
 
-async def test_an_attempt_is_found_by_its_call_and_by_the_callers_leg(transfers):
+async def test_an_attempt_is_found_by_its_call(transfers):
     await transfers.begin(attempt(), due_s=60)
     await transfers.rung("call-1", 1, "CA-human")
     await transfers.book("call-1", 61_000)
     stored = attempt(human_id="CA-human", booked_ms=61_000)
     assert await transfers.get("call-1") == stored
-    assert await transfers.of_caller("CA-call-1") == stored
-    assert await transfers.get("call-2") is await transfers.of_caller("CA-2") is None
+    assert await transfers.get("call-2") is None
+
+
+async def test_a_caller_who_hangs_up_while_a_human_is_rung_is_gone(transfers):
+    await transfers.begin(attempt(), due_s=60)
+    gone = attempt(state="gone", ended_s=75)
+    assert await transfers.over("CA-call-1", 75, due_s=0) == gone
+    assert await transfers.claim_due(claim_s=60, limit=10) == (gone,)
+    assert await transfers.over("CA-2", 75, due_s=0) is None
+
+
+async def test_a_caller_who_hangs_up_on_a_human_was_put_through(transfers):
+    await transfers.begin(attempt(), due_s=60)
+    await transfers.move("call-1", 1, "taken", due_s=60)
+    await transfers.settle("call-1", 1)
+    over = await transfers.over("CA-call-1", 75, due_s=0)
+    assert over == attempt(whisper="", state="taken", ended_s=75)
+    assert await transfers.claim_due(claim_s=60, limit=10) == ()
 
 
 async def test_a_call_that_is_not_stored_has_no_attempts(transfers):
@@ -99,6 +115,7 @@ async def test_what_is_due_is_seen_to_by_one_and_by_the_next_when_that_one_dies(
 async def test_what_is_settled_is_never_due_and_forgets_what_the_call_was_about(transfers):
     await transfers.begin(attempt(), due_s=0)
     await transfers.settle("call-1", 1)
+    assert await transfers.move("call-1", 1, "missed", due_s=0) == "ringing"  # too late
     assert await transfers.claim_due(claim_s=60, limit=10) == ()
     assert (await transfers.get("call-1")).whisper == ""
 
@@ -111,8 +128,10 @@ async def test_a_call_whose_process_died_gets_its_last_row_once(
     transfers, pool, status, outcome, successful
 ):
     await PostgresCallStore(pool).write([cost(2, 8_500)])
-    for _ in range(2):
-        await transfers.close("call-1", status=status, outcome=outcome, reason="part_failed")
+    await transfers.begin(attempt(), due_s=60)
+    end = {"status": status, "outcome": outcome, "reason": "part_failed"}
+    assert [await transfers.close("call-1", **end) for _ in range(2)] == [True, False]
+    assert (await transfers.get("call-1")).booked_ms == 0  # nobody will book the line
     assert await verdict(pool) == (status, outcome, "part_failed")
     assert await day(pool) == (1, successful)
     record = await PostgresCallRecords(pool).call("call-1")
@@ -122,8 +141,11 @@ async def test_a_call_whose_process_died_gets_its_last_row_once(
 
 async def test_the_word_of_the_process_that_had_the_call_stands(transfers, pool):
     await PostgresCallStore(pool).write([ended()])
+    await transfers.begin(attempt(), due_s=60)
     for outcome in ("failed", "handed_over"):
-        await transfers.close("call-1", status="failed", outcome=outcome, reason="part_failed")
+        end = {"status": "failed", "outcome": outcome, "reason": "part_failed"}
+        assert not await transfers.close("call-1", **end)
+    assert (await transfers.get("call-1")).booked_ms is None
     assert await verdict(pool) == ("completed", "booked", "agent_goodbye")
 
 

@@ -9,11 +9,13 @@ from voice_server.errors import Refused
 from voice_server.ports import PhoneLine
 from voice_server.twilio.desk import (
     AfterStream,
+    Attempt,
     Dialled,
     HangUp,
     MachineVerdict,
     Recorded,
     Ringing,
+    Seat,
     StatusChange,
 )
 
@@ -69,9 +71,10 @@ class FakeDesk:
         self.recordings: list[Recorded] = []
         self.calls: dict[str, FakeCall] = {}
         self.admitted: dict[str, str] = {}
-        self.dialled: list[tuple[str, Dialled]] = []
-        self.humans: list[tuple[str, StatusChange]] = []
-        self.whispers: dict[str, str] = {}
+        self.dialled: list[tuple[Attempt, Dialled]] = []
+        self.humans: list[tuple[Attempt, StatusChange]] = []
+        self.whispers: dict[Attempt, str] = {}
+        self.left_seats: list[tuple[Seat, str]] = []
         self.next_step: AfterStream = HangUp()
         self.refusal: Exception | None = None
         self.open_door = asyncio.Event()
@@ -110,23 +113,26 @@ class FakeDesk:
     def recorded(self, recorded: Recorded) -> None:
         self.recordings.append(recorded)
 
-    def after_stream(self, carrier_call_id: str) -> AfterStream:
+    async def after_stream(self, carrier_call_id: str) -> AfterStream:
         if carrier_call_id not in self.admitted.values():
             raise Refused("unknown call", status=404)
         return self.next_step
 
-    def after_dial(self, carrier_call_id: str, dialled: Dialled) -> AfterStream:
-        self.dialled.append((carrier_call_id, dialled))
+    async def after_dial(self, attempt: Attempt, dialled: Dialled) -> AfterStream:
+        self.dialled.append((attempt, dialled))
         return self.next_step
 
-    def whisper(self, call_id: str) -> str:
-        return self.whispers.get(call_id, "")
+    async def whisper(self, attempt: Attempt) -> str:
+        return self.whispers.get(attempt, "")
 
-    def accept(self, call_id: str) -> str:
-        return f"room-{call_id}" if self.whispers.pop(call_id, "") else ""
+    async def accept(self, attempt: Attempt) -> Seat | None:
+        return Seat(attempt, 2_000) if self.whispers.pop(attempt, "") else None
 
-    def human_moved(self, call_id: str, change: StatusChange) -> None:
-        self.humans.append((call_id, change))
+    async def human_moved(self, attempt: Attempt, change: StatusChange) -> None:
+        self.humans.append((attempt, change))
+
+    def left(self, seat: Seat, carrier_call_id: str) -> None:
+        self.left_seats.append((seat, carrier_call_id))
 
     async def has(self, call_id: str) -> FakeCall:
         """Wait until the call's stream is connected."""

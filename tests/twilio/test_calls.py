@@ -13,12 +13,16 @@ import pytest
 from tests.conftest import Virtual
 from voice_server.call.events import Consumed
 from voice_server.errors import ServiceRejected, ServiceUnavailable
+from voice_server.late_costs import LateCosts
 from voice_server.limits import Limits
+from voice_server.tariff import Tariff
 from voice_server.testing import wav
 from voice_server.testing.caller import Monologue, SilentCaller
 from voice_server.testing.faults import DialResult, Pickup
 from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
 from voice_server.testing.lab.twilio import Callee, TwilioLab, open_twilio
+from voice_server.transfer_book import TransferBook
+from voice_server.twilio.desk import Attempt, Seat, Standing
 from voice_server.twilio.http import TwilioRejected, TwilioUnavailable
 from voice_server.twilio.resources import CarrierCall, rfc2822
 from voice_server.twilio.rest import CallOrder, TwilioRest
@@ -89,14 +93,16 @@ async def test_a_call_goes_on_elsewhere():
         assert any(error.startswith("11200") for error in report.errors)
 
 
-ORDER = WarmOrder("call-1", "", HUMAN, OURS, "A caller with a leak.")
+FIRST, SECOND = Attempt("call-1", 1), Attempt("call-1", 2)
+ORDER = WarmOrder(Seat(FIRST, 1_000), "", HUMAN, OURS, "A caller with a leak.")
 
 
 @asynccontextmanager
 async def warm(lab, rest, **options: Any) -> AsyncIterator[tuple[Transfers, WarmOrder]]:
     """A caller who is connected, and whoever puts them through."""
     call = await live(lab, rest)
-    transfers = Transfers(rest, "https://nowhere.invalid", **options)
+    alone = TransferBook(LateCosts(lambda _row: None, Tariff()))
+    transfers = Transfers(rest, "https://nowhere.invalid", alone, **options)
     try:
         yield transfers, msgspec.structs.replace(ORDER, carrier_call_id=call.sid)
     finally:
@@ -104,19 +110,28 @@ async def warm(lab, rest, **options: Any) -> AsyncIterator[tuple[Transfers, Warm
 
 
 def sent_back(lab) -> bool:
-    return any("/twilio/back?call=call-1" in url for url in lab.calls[0].webhooks)
+    back = "/twilio/back?call=call-1&attempt=1&since=1000"
+    return any(back in url for url in lab.calls[0].webhooks)
+
+
+def ignore(_standing: Standing) -> None:
+    """Nobody is in the call."""
 
 
 def test_a_human_who_accepts_in_time_keeps_the_caller(virtual: Virtual[None]):
     async def main() -> None:
         async with carrier() as (lab, rest), warm(lab, rest) as (transfers, order):
-            room = transfers.begin(order)
+            heard: list[Standing] = []
+            transfers.begin(order, heard.append)
             await until(lambda: len(lab.calls) == 2)
-            assert transfers.begin(order) == room  # asked twice, rung once
-            assert transfers.whisper("call-1") == ORDER.whisper
-            assert transfers.accept("call-1") == room
-            await until(lambda: not transfers.whisper("call-1"))
-            assert transfers.accept("call-1") == ""
+            transfers.begin(order, heard.append)  # asked twice, rung once
+            assert transfers.whisper(FIRST) == ORDER.whisper
+            assert not await transfers.accept(SECOND)  # of another attempt
+            assert await transfers.accept(FIRST)
+            assert heard == [Standing.TAKEN]
+            assert transfers.whisper(FIRST) == ""
+            await transfers.close()
+            assert not await transfers.accept(FIRST)
             assert len(lab.calls) == 2
             assert not sent_back(lab)
 
@@ -126,11 +141,11 @@ def test_a_human_who_accepts_in_time_keeps_the_caller(virtual: Virtual[None]):
 def test_a_human_who_never_decides_is_left_and_the_caller_comes_back(virtual: Virtual[None]):
     async def main() -> None:
         async with carrier() as (lab, rest), warm(lab, rest, decide_s=0.3) as (transfers, order):
-            transfers.begin(order)
+            transfers.begin(order, ignore)
             await until(lambda: sent_back(lab))
             await until(lambda: lab.calls[1].status in ("completed", "canceled", "failed"))
-            assert transfers.accept("call-1") == ""
-            assert transfers.whisper("call-1") == ""
+            assert not await transfers.accept(FIRST)
+            assert transfers.whisper(FIRST) == ""
 
     virtual(main())
 
@@ -138,14 +153,15 @@ def test_a_human_who_never_decides_is_left_and_the_caller_comes_back(virtual: Vi
 def test_late_news_of_the_first_human_do_not_end_the_second_attempt(virtual: Virtual[None]):
     async def main() -> None:
         async with carrier() as (lab, rest), warm(lab, rest, decide_s=0.3) as (transfers, order):
-            transfers.begin(order)
+            transfers.begin(order, ignore)
             await until(lambda: sent_back(lab))
-            await until(lambda: not transfers.whisper("call-1"))
-            transfers.begin(order)
+            again = msgspec.structs.replace(order, seat=Seat(SECOND, 2_000))
+            transfers.begin(again, ignore)
             await until(lambda: len(lab.calls) == 3)
-            transfers.hung_up("call-1", lab.calls[1].sid)
+            transfers.hung_up(FIRST)
             await asyncio.sleep(0.05)
-            assert transfers.accept("call-1")
+            assert not await transfers.accept(FIRST)
+            assert await transfers.accept(SECOND)
 
     virtual(main())
 
@@ -153,7 +169,7 @@ def test_late_news_of_the_first_human_do_not_end_the_second_attempt(virtual: Vir
 def test_a_carrier_that_stumbles_is_asked_again_for_the_caller_on_hold(virtual: Virtual[None]):
     async def main() -> None:
         async with carrier() as (lab, rest), warm(lab, rest, decide_s=0.2) as (transfers, order):
-            transfers.begin(order)
+            transfers.begin(order, ignore)
             await until(lambda: len(lab.calls) == 2)
             lab.faults = FaultPlan({1: Fault.SERVER_ERROR})
             await until(lambda: sent_back(lab))
@@ -164,9 +180,9 @@ def test_a_carrier_that_stumbles_is_asked_again_for_the_caller_on_hold(virtual: 
 
 async def test_a_server_that_stops_leaves_nobody_on_hold():
     async with carrier() as (lab, rest), warm(lab, rest) as (transfers, order):
-        transfers.begin(order)
+        transfers.begin(order, ignore)
         await until(lambda: len(lab.calls) == 2)
-        await transfers.close()
+        assert await transfers.dismiss("call-1", patience_s=0.1)
         await until(lambda: lab.calls[0].phone._tape.said != [])
         assert lab.calls[0].phone._tape.said[0].startswith("We are sorry")
         await until(lambda: lab.calls[1].status in ("completed", "canceled"))

@@ -39,8 +39,8 @@ def test_a_handover_rings_the_human_and_comes_back_to_us():
 def test_who_is_on_hold_waits_for_the_host_whose_leaving_ends_it():
     (waiting,) = ET.fromstring(twiml.hold("room", after_url="https://h/twilio/after"))
     assert waiting.attrib["action"] == "https://h/twilio/after"
-    (joining,) = ET.fromstring(twiml.join("room"))
-    assert "action" not in joining.attrib
+    (joining,) = ET.fromstring(twiml.join("room", after_url="https://h/twilio/human"))
+    assert joining.attrib["action"] == "https://h/twilio/human"
     for dial, starts in ((waiting, "false"), (joining, "true")):
         (conference,) = dial
         assert (conference.tag, conference.text) == ("Conference", "room")

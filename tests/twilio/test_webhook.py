@@ -24,6 +24,7 @@ from tests.twilio.carrier import (
 from tests.twilio.desk import OUR_NUMBER, FakeDesk
 from voice_server.errors import Refused, ServiceUnavailable
 from voice_server.twilio.desk import (
+    Attempt,
     CarrierStatus,
     Dial,
     Dialled,
@@ -31,6 +32,7 @@ from voice_server.twilio.desk import (
     Hold,
     Reconnect,
     Ringing,
+    Seat,
     StatusChange,
 )
 from voice_server.twilio.inbox import MAX_BODY
@@ -239,15 +241,18 @@ async def test_calls_that_are_long_past_are_forgotten():
 
 
 AFTER = call_fields(CallStatus="in-progress")
+SECOND = "call=call-1&attempt=2"
 
 
 async def test_after_the_stream_the_desk_says_how_to_go_on(edge):
     await edge.ring()
     assert verbs(await edge.post("/twilio/after", AFTER)) == ["Hangup"]
-    edge.desk.next_step = Dial("+14155550777", "call-1")
+    edge.desk.next_step = Dial("+14155550777", Attempt("call-1", 2))
     response = await edge.post("/twilio/after", AFTER)
     dial = ET.fromstring(response.text).find("Dial")
-    assert dial.attrib["action"] == PUBLIC_URL + "/twilio/after"
+    assert dial.attrib["action"] == f"{PUBLIC_URL}/twilio/after?{SECOND}"
+    status_url = dial.find("Number").attrib["statusCallback"]
+    assert status_url == f"{PUBLIC_URL}/twilio/human-status?{SECOND}"
     assert dial.findtext("Number") == "+14155550777"
 
 
@@ -261,7 +266,7 @@ async def test_a_call_that_goes_on_gets_a_new_stream_with_a_fresh_token(edge):
 
 async def test_asking_twice_gets_the_same_answer(edge):
     await edge.ring()
-    edge.desk.next_step = Dial("+14155550777", "call-1")
+    edge.desk.next_step = Dial("+14155550777", Attempt("call-1", 2))
     answers = [(await edge.post("/twilio/after", AFTER)).text for _ in range(2)]
     assert answers[0] == answers[1]
 
@@ -292,15 +297,15 @@ async def test_a_call_that_is_over_is_not_revived(edge):
 )
 async def test_after_a_handover_the_caller_is_not_left_in_silence(edge, said, answered, answer):
     await edge.ring()
-    response = await edge.post("/twilio/after", {**AFTER, "DialCallStatus": said})
+    response = await edge.post(f"/twilio/after?{SECOND}", {**AFTER, "DialCallStatus": said})
     assert verbs(response) == answer
-    assert edge.desk.dialled == [(CALL_SID, Dialled(answered))]
+    assert edge.desk.dialled == [(Attempt("call-1", 2), Dialled(answered))]
 
 
 async def test_an_unanswered_handover_may_bring_the_agent_back(edge):
     first = await edge.ring()
     edge.desk.next_step = Reconnect(first["call"])
-    response = await edge.post("/twilio/after", {**AFTER, "DialCallStatus": "busy"})
+    response = await edge.post(f"/twilio/after?{SECOND}", {**AFTER, "DialCallStatus": "busy"})
     assert verbs(response) == ["Connect"]
     edge.desk.next_step = HangUp()
 
@@ -308,50 +313,75 @@ async def test_an_unanswered_handover_may_bring_the_agent_back(edge):
 async def test_a_caller_fetched_back_from_hold_has_been_answered_by_nobody(edge):
     first = await edge.ring()
     edge.desk.next_step = Reconnect(first["call"])
-    assert verbs(await edge.post("/twilio/back?call=call-1", AFTER)) == ["Connect"]
-    assert edge.desk.dialled == [(CALL_SID, Dialled(answered=False))]
+    assert verbs(await edge.post(f"/twilio/back?{SECOND}&since=1000", AFTER)) == ["Connect"]
+    assert edge.desk.dialled == [(Attempt("call-1", 2), Dialled(answered=False))]
+    assert edge.desk.left_seats == [(Seat(Attempt("call-1", 2), 1000), CALL_SID)]
 
 
 async def test_the_desk_hears_who_was_dialled_and_for_how_long(edge):
     await edge.ring()
     leg = {"DialCallStatus": "completed", "DialCallSid": "CAhuman", "DialCallDuration": "61"}
-    await edge.post("/twilio/after", {**AFTER, **leg})
-    assert edge.desk.dialled == [(CALL_SID, Dialled(True, "CAhuman", 61))]
+    await edge.post(f"/twilio/after?{SECOND}", {**AFTER, **leg})
+    assert edge.desk.dialled == [(Attempt("call-1", 2), Dialled(True, "CAhuman", 61))]
+    assert edge.desk.left_seats == []  # it was no conference
 
 
-async def test_a_caller_on_hold_waits_in_a_conference(edge):
+@pytest.mark.parametrize("query", ["", "?call=call-1", "?attempt=2", "?call=call-1&attempt=x"])
+async def test_an_attempt_that_a_url_does_not_name_is_nobodys(edge, query):
     await edge.ring()
-    edge.desk.next_step = Hold("transfer-call-1")
+    await edge.post(f"/twilio/after{query}", {**AFTER, "DialCallStatus": "busy"})
+    ((attempt, _),) = edge.desk.dialled
+    assert not attempt.call_id or not attempt.number
+
+
+async def test_a_caller_on_hold_waits_in_a_conference_and_its_url_knows_since_when(edge):
+    await edge.ring()
+    seat = Seat(Attempt("call-1", 2), 1_000)
+    edge.desk.next_step = Hold(seat)
     dial = ET.fromstring((await edge.post("/twilio/after", AFTER)).text).find("Dial")
-    assert dial.findtext("Conference") == "transfer-call-1"
+    assert dial.findtext("Conference") == "transfer-call-1-2"
+    edge.desk.next_step = HangUp()
+    after = dial.attrib["action"].removeprefix(PUBLIC_URL)
+    for status in ("in-progress", "completed"):  # also of a caller who hangs up in it
+        await edge.post(after, {**AFTER, "DialCallStatus": "answered", "CallStatus": status})
+    assert edge.desk.left_seats == [(seat, CALL_SID)] * 2
 
 
 HUMAN_LEG = call_fields(CallSid="CAhuman", CallStatus="in-progress")
 
 
 async def test_a_human_hears_the_whisper_and_is_let_in_by_the_right_key_once(edge):
-    edge.desk.whispers["call-1"] = "A leak."
-    asked = ET.fromstring((await edge.post("/twilio/human?call=call-1", HUMAN_LEG)).text)
+    edge.desk.whispers[Attempt("call-1", 2)] = "A leak."
+    asked = ET.fromstring((await edge.post(f"/twilio/human?{SECOND}", HUMAN_LEG)).text)
     gather = asked.find("Gather")
-    assert gather.attrib["action"] == PUBLIC_URL + "/twilio/human?call=call-1"
+    assert gather.attrib["action"] == f"{PUBLIC_URL}/twilio/human?{SECOND}"
     assert gather.findtext("Say").startswith("A leak.")
     for key, answer in (("2", ["Say", "Hangup"]), ("1", ["Dial"]), ("1", ["Say", "Hangup"])):
-        response = await edge.post("/twilio/human?call=call-1", {**HUMAN_LEG, "Digits": key})
+        response = await edge.post(f"/twilio/human?{SECOND}", {**HUMAN_LEG, "Digits": key})
         assert verbs(response) == answer
 
 
+async def test_a_human_who_has_talked_to_the_caller_has_left_the_conference(edge):
+    edge.desk.whispers[Attempt("call-1", 2)] = "A leak."
+    accepted = await edge.post(f"/twilio/human?{SECOND}", {**HUMAN_LEG, "Digits": "1"})
+    after = ET.fromstring(accepted.text).find("Dial").attrib["action"].removeprefix(PUBLIC_URL)
+    response = await edge.post(after, {**HUMAN_LEG, "DialCallStatus": "answered"})
+    assert verbs(response) == ["Hangup"]
+    assert edge.desk.left_seats == [(Seat(Attempt("call-1", 2), 2_000), "CAhuman")]
+
+
 async def test_a_human_who_comes_too_late_is_told_so(edge):
-    response = await edge.post("/twilio/human?call=call-1", HUMAN_LEG)
+    response = await edge.post(f"/twilio/human?{SECOND}", HUMAN_LEG)
     assert verbs(response) == ["Say", "Hangup"]
 
 
 async def test_the_legs_of_humans_are_no_calls_of_ours(edge):
     for status, sequence in (("in-progress", "1"), ("in-progress", "1"), ("completed", "2")):
         fields = call_fields(CallSid="CAhuman", CallStatus=status, SequenceNumber=sequence)
-        await edge.post("/twilio/human-status?call=call-1", fields)
-    assert [(call, change.status.value) for call, change in edge.desk.humans] == [
-        ("call-1", "in-progress"),
-        ("call-1", "completed"),
+        await edge.post(f"/twilio/human-status?{SECOND}", fields)
+    assert [(attempt, change.status.value) for attempt, change in edge.desk.humans] == [
+        (Attempt("call-1", 2), "in-progress"),
+        (Attempt("call-1", 2), "completed"),
     ]
     assert edge.desk.changes == []
 

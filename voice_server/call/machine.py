@@ -50,6 +50,11 @@ class Call:
         return self._talk.outcome
 
     @property
+    def transfers(self) -> int:
+        """How often the caller was to be put through, the present attempt included."""
+        return self._talk.handover.attempt if self._talk.handover is not None else 0
+
+    @property
     def deadline(self) -> int | None:
         """When `TimePassed` is due, None = never."""
         return self._talk.deadlines.next

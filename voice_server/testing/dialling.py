@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 import httpx
@@ -25,10 +26,14 @@ class _Room:
 
 
 class Rooms:
-    """The conferences of an account, by name. `met` names those in which two people talked."""
+    """The conferences of an account, by name. `met` names those in which two people talked.
 
-    def __init__(self) -> None:
+    `left` is told of each stay how long it was, in seconds.
+    """
+
+    def __init__(self, left: Callable[[float], None] = lambda _seconds: None) -> None:
         self._rooms: dict[str, _Room] = {}
+        self._left = left
         self.met: list[str] = []
 
     def waits(self, seat: Conference) -> bool:
@@ -38,6 +43,8 @@ class Rooms:
 
     async def stay(self, seat: Conference, at_most_s: float | None) -> None:
         """Be in the room until it is over, or for so long."""
+        loop = asyncio.get_running_loop()
+        since = loop.time()
         room = self._rooms.setdefault(seat.name, _Room())
         room.people += 1
         room.begun |= seat.starts
@@ -48,6 +55,7 @@ class Rooms:
                 async with asyncio.timeout(at_most_s):
                     await room.over.wait()
         finally:
+            self._left(loop.time() - since)
             room.people -= 1
             if seat.ends:
                 room.over.set()
@@ -74,6 +82,14 @@ async def dial(
         await asyncio.sleep(result.duration_s)
     await _tell(http, verb, leg | ended)
     return form
+
+
+async def part(verb: Dial, party: Party, status: str, http: WebhookClient) -> None:
+    """Send the last request of a call that ends in a `<Dial>`; nobody obeys its answer."""
+    if verb.action:
+        form = party.form(status) | {"DialCallStatus": status}
+        with suppress(httpx.HTTPError):
+            await http.send(verb.action, form, method=verb.method)
 
 
 async def _tell(http: WebhookClient, verb: Dial, form: Form) -> None:

@@ -30,7 +30,7 @@ from websockets.asyncio.client import ClientConnection
 
 from voice_server.testing import twiml, wav
 from voice_server.testing.caller import Caller
-from voice_server.testing.dialling import MUSIC, Rooms
+from voice_server.testing.dialling import MUSIC, Rooms, part
 from voice_server.testing.dialling import dial as going_on
 from voice_server.testing.faults import DialResult, Faults, Pickup, StatusCallbacks
 from voice_server.testing.handshake import shake_hands
@@ -240,7 +240,8 @@ class Phone:
         if not verbs:
             return None
         verb = verbs.pop(0)
-        self._tape.verbs.append(_name(verb))
+        name = "Connect" if isinstance(verb, twiml.Stream) else type(verb).__name__
+        self._tape.verbs.append(name)
         return await self._obey(verb)
 
     async def _obey(  # noqa: C901 - one flat table
@@ -283,7 +284,11 @@ class Phone:
         if verb.conference is not None and rooms is not None and rooms.waits(verb.conference):
             self._tape.said.append(MUSIC)
         going = going_on(verb, self._dial_result, self._party, self._http, rooms)
-        form = await self._interruptible(going)
+        try:
+            form = await self._interruptible(going)
+        except _Ended as ended:
+            await part(verb, self._party, ended.status, self._http)
+            raise
         return await self._fetch(verb.action, verb.method, form) if verb.action else None
 
     async def _gather(self, verb: twiml.Gather) -> twiml.Document | None:
@@ -393,7 +398,3 @@ class Phone:
 
     def _elapsed_s(self) -> float:
         return 0.0 if self._answered_at is None else self._loop.time() - self._answered_at
-
-
-def _name(verb: twiml.Verb) -> str:
-    return "Connect" if isinstance(verb, twiml.Stream) else type(verb).__name__

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from starlette.types import Scope
 
 from voice_server.errors import ConfigurationError
+from voice_server.twilio.desk import Attempt, Seat
 
 VOICE_PATH: Final = "/twilio/voice"
 AFTER_PATH: Final = "/twilio/after"
@@ -19,9 +20,23 @@ HUMAN_PATH: Final = "/twilio/human"  # who is rung for a caller
 HUMAN_STATUS_PATH: Final = "/twilio/human-status"
 BACK_PATH: Final = "/twilio/back"  # a caller whom nobody took
 
-CALL_FIELD: Final = "call"  # of a webhook's query: our own id of a call that we placed
+# Of a webhook's query:
+CALL_FIELD: Final = "call"  # our own id of the call
+ATTEMPT_FIELD: Final = "attempt"  # which attempt to put its caller through
+SINCE_FIELD: Final = "since"  # when whoever it is about took their seat, Unix ms
 
 _DEFAULT_PORTS: Final = {"https": ":443", "http": ":80"}
+
+
+def of_attempt(url: str, attempt: Attempt) -> str:
+    """The URL of a webhook, for news of an attempt."""
+    query = {CALL_FIELD: attempt.call_id, ATTEMPT_FIELD: attempt.number}
+    return f"{url}?{urlencode(query)}"
+
+
+def of_seat(url: str, seat: Seat) -> str:
+    """The URL of a webhook, for who leaves a seat."""
+    return f"{of_attempt(url, seat.attempt)}&{urlencode({SINCE_FIELD: seat.since_ms})}"
 
 
 class Address:

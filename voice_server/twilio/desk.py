@@ -105,17 +105,45 @@ class HangUp(msgspec.Struct, frozen=True):
     """Nothing is left to do: end the call."""
 
 
+class Attempt(msgspec.Struct, frozen=True):
+    """One attempt to put the caller of a call through; `number` counts from 1."""
+
+    call_id: CallId
+    number: int
+
+
+class Standing(StrEnum):
+    """What has become of an attempt; the first word that is not `RINGING` stands."""
+
+    RINGING = "ringing"
+    TAKEN = "taken"  # a human has the caller
+    MISSED = "missed"  # nobody has
+    GONE = "gone"  # the caller hung up meanwhile
+
+
+class Seat(msgspec.Struct, frozen=True):
+    """A place in the conference of an attempt, taken at `since_ms` (Unix)."""
+
+    attempt: Attempt
+    since_ms: int
+
+    @property
+    def room(self) -> str:
+        """Conference names are shared by the whole account, so ours are unique per attempt."""
+        return f"transfer-{self.attempt.call_id}-{self.attempt.number}"
+
+
 class Dial(msgspec.Struct, frozen=True):
     """Hand the caller over to a human."""
 
     number: str  # E.164; never logged
-    call_id: CallId
+    attempt: Attempt
 
 
 class Hold(msgspec.Struct, frozen=True):
     """Let the caller wait until a human comes into the conference, or they are fetched back."""
 
-    room: str
+    seat: Seat
 
 
 class Reconnect(msgspec.Struct, frozen=True):
@@ -150,7 +178,7 @@ class CallLine(Protocol):
 
 
 class Desk(Protocol):
-    """Takes calls. Nothing here blocks the event loop; `admit` alone may wait."""
+    """Takes calls. Nothing here blocks the event loop; what is `async` may wait."""
 
     async def admit(self, ringing: Ringing) -> CallId:
         """Take a new call, or raise `Refused` (404 nobody answers it, 403 blocked, 503 full).
@@ -175,17 +203,20 @@ class Desk(Protocol):
     def recorded(self, recorded: Recorded) -> None:
         """A recording of a call is ready, or failed."""
 
-    def after_stream(self, carrier_call_id: str) -> AfterStream:
+    async def after_stream(self, carrier_call_id: str) -> AfterStream:
         """What comes after the media stream. May be asked twice; must bound its reconnects."""
 
-    def after_dial(self, carrier_call_id: str, dialled: Dialled) -> AfterStream:
+    async def after_dial(self, attempt: Attempt, dialled: Dialled) -> AfterStream:
         """What comes after a `Dial` or `Hold`; an unanswered caller hung up on hears why."""
 
-    def whisper(self, call_id: CallId) -> str:
-        """What a human who was rung for a call is told; "" when it is too late."""
+    async def whisper(self, attempt: Attempt) -> str:
+        """What a human who was rung is told; "" when it is too late."""
 
-    def accept(self, call_id: CallId) -> str:
-        """The human takes the call: the conference where the caller is, "" when it is too late."""
+    async def accept(self, attempt: Attempt) -> Seat | None:
+        """The human takes the call: their seat beside the caller, None when it is too late."""
 
-    def human_moved(self, call_id: CallId, change: StatusChange) -> None:
-        """Twilio reports on the leg of a human who was rung for a call."""
+    async def human_moved(self, attempt: Attempt, change: StatusChange) -> None:
+        """Twilio reports on the leg of a human who was rung."""
+
+    def left(self, seat: Seat, carrier_call_id: str) -> None:
+        """The caller or the human has left the conference; may be told twice."""

@@ -2,26 +2,32 @@
 
 The caller waits in a conference, with the carrier's music, and is on nobody's conscience but
 ours: whatever becomes of the human's call, one task per transfer brings the caller back to the
-agent unless the human has accepted in time.
+agent unless a human has accepted in time. Carrier's news may reach another process: what that one
+has noted in the book counts as if it had come here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Final, Protocol
-from urllib.parse import urlencode
 
 import msgspec
 
 from voice_server.errors import ServiceError
 from voice_server.ports import CallId
 from voice_server.twilio import twiml
-from voice_server.twilio.address import BACK_PATH, CALL_FIELD, HUMAN_PATH, HUMAN_STATUS_PATH
+from voice_server.twilio.address import (
+    BACK_PATH,
+    HUMAN_PATH,
+    HUMAN_STATUS_PATH,
+    of_attempt,
+    of_seat,
+)
+from voice_server.twilio.desk import Attempt, Seat, Standing
 from voice_server.twilio.http import TwilioUnavailable
 from voice_server.twilio.resources import CarrierCall
 from voice_server.twilio.rest import CallOrder
@@ -30,8 +36,8 @@ DECIDE_S: Final = 65.0  # ringing, the whisper and a moment to press a key
 _LIMIT_S: Final = 4 * 3_600
 _TRIES: Final = 5
 _RETRY_FIRST_S: Final = 0.5
-_CLOSE_LIMIT_S: Final = 5.0
-_PAST: Final = 1_000
+_SORRY_LIMIT_S: Final = 5.0
+_LOOK_S: Final = 1.0  # how long another process's news may wait
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +45,7 @@ log = logging.getLogger(__name__)
 class WarmOrder(msgspec.Struct, frozen=True):
     """Whom to bring into a call, and what to tell them first. Numbers are never logged."""
 
-    call_id: CallId  # ours; names the conference
+    seat: Seat  # the caller's
     carrier_call_id: str  # the caller's leg
     human: str  # E.164
     sender: str  # a number of the account, shown to the human
@@ -55,16 +61,39 @@ class Switchboard(Protocol):
     async def run(self, call_sid: str, twiml: str) -> bool: ...
 
 
+class Book(Protocol):
+    """What all processes know of attempts. Never raises, for an hour without it must do."""
+
+    async def rung(self, attempt: Attempt, human_id: str) -> None:
+        """The human's leg is known."""
+
+    async def standing(self, attempt: Attempt) -> Standing:
+        """What others know; `RINGING` where they know nothing."""
+
+    async def moved(self, attempt: Attempt, to: Standing, *, otherwise: Standing) -> Standing:
+        """Note what has become of an attempt; returns what stands, `otherwise` = nobody knows."""
+
+
 class _Ringing:
-    """One transfer under way, or on the way back: `fetched` = the caller is on it."""
+    """One transfer under way, or on the way back.
 
-    __slots__ = ("accepted", "decided", "fetched", "human_id", "order")
+    `listening`: the human hears the whisper. `decided`: nobody can accept any more, or somebody
+    has. `fetched`: the caller is on the way back. `dismissed`: they were told that it is over.
+    """
 
-    def __init__(self, order: WarmOrder) -> None:
+    __slots__ = (
+        *("accepted", "decided", "dismissed", "fetched"),
+        *("human_id", "listening", "order", "tell"),
+    )
+
+    def __init__(self, order: WarmOrder, tell: Callable[[Standing], None]) -> None:
         self.order = order
+        self.tell = tell
         self.human_id = ""
+        self.listening = False
         self.accepted = False
         self.fetched = False
+        self.dismissed = False
         self.decided = asyncio.Event()
 
 
@@ -72,88 +101,112 @@ class Transfers:
     """All warm transfers of a server. `public_url` is where webhooks reach us."""
 
     def __init__(
-        self, carrier: Switchboard, public_url: str, *, decide_s: float = DECIDE_S
+        self, carrier: Switchboard, public_url: str, book: Book, *, decide_s: float = DECIDE_S
     ) -> None:
         self._carrier = carrier
         self._public_url = public_url.rstrip("/")
+        self._book = book
         self._decide_s = decide_s
-        self._ringing: dict[CallId, _Ringing] = {}
-        self._returning: set[_Ringing] = set()
+        self._ringing: dict[Attempt, _Ringing] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._past: deque[str] = deque(maxlen=_PAST)  # humans' legs that are over for us
 
-    def begin(self, order: WarmOrder) -> str:
-        """Ring the human, unless that is going on; returns the room where the caller waits."""
-        if order.call_id not in self._ringing:
-            ringing = self._ringing[order.call_id] = _Ringing(order)
+    def begin(self, order: WarmOrder, tell: Callable[[Standing], None]) -> None:
+        """Ring the human, unless that is going on.
+
+        `tell` hears that somebody has `TAKEN` the call or that the caller is `GONE`; that
+        nobody took it the caller's coming back tells.
+        """
+        attempt = order.seat.attempt
+        if attempt not in self._ringing:
+            ringing = self._ringing[attempt] = _Ringing(order, tell)
             task = asyncio.ensure_future(self._see_through(ringing))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return _room(order.call_id)
 
-    def whisper(self, call_id: CallId) -> str:
-        """What to tell the human who has picked up; "" when nobody waits for them any more."""
-        ringing = self._ringing.get(call_id)
-        return ringing.order.whisper if ringing is not None else ""
-
-    def accept(self, call_id: CallId) -> str:
-        """The human takes the call: the room to go to, "" when it is too late."""
-        ringing = self._ringing.get(call_id)
-        if ringing is None:
+    def whisper(self, attempt: Attempt) -> str:
+        """What to tell the human who has picked up; "" when nobody waits for them here."""
+        ringing = self._ringing.get(attempt)
+        if ringing is None or ringing.decided.is_set():
             return ""
-        ringing.accepted = True
-        ringing.decided.set()
-        return _room(call_id)
+        ringing.listening = True
+        return ringing.order.whisper
 
-    def hung_up(self, call_id: CallId, human_id: str) -> None:
-        """The human's call is over; without an acceptance the caller comes back."""
-        ringing = self._ringing.get(call_id)
-        if ringing is not None and human_id not in self._past:
+    async def accept(self, attempt: Attempt) -> bool:
+        """The human takes the call; False when it is too late. May be asked twice."""
+        ringing = self._ringing.get(attempt)
+        if ringing is None or (ringing.decided.is_set() and not ringing.accepted):
+            taken = await self._book.moved(attempt, Standing.TAKEN, otherwise=Standing.MISSED)
+            return taken is Standing.TAKEN
+        ringing.accepted = True
+        standing = await self._book.moved(attempt, Standing.TAKEN, otherwise=Standing.TAKEN)
+        ringing.accepted = standing is Standing.TAKEN
+        ringing.decided.set()
+        ringing.tell(standing)
+        return ringing.accepted
+
+    def hung_up(self, attempt: Attempt) -> None:
+        """The human's call is over, or the caller's; without an acceptance that is the end."""
+        if (ringing := self._ringing.get(attempt)) is not None:
             ringing.decided.set()
 
-    def fetched(self, call_id: CallId) -> None:
+    def fetched(self, attempt: Attempt) -> None:
         """The caller has come back from hold, whatever the carrier says of our asking for it."""
-        for ringing in self._returning:
-            ringing.fetched |= ringing.order.call_id == call_id
+        if (ringing := self._ringing.get(attempt)) is not None:
+            ringing.fetched = True
+
+    async def dismiss(self, call_id: CallId, *, patience_s: float) -> bool:
+        """The server closes: tell a caller on hold that nobody comes, and end their call.
+
+        A human who hears the whisper has `patience_s` to take it. False when the caller is not
+        on hold, or not any more.
+        """
+        here = (r for r in self._ringing.values() if r.order.seat.attempt.call_id == call_id)
+        if (ringing := next(here, None)) is None:
+            return False
+        ringing.dismissed = True
+        if ringing.listening:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(patience_s):
+                    await ringing.decided.wait()
+        ringing.decided.set()
+        if ringing.accepted or not await self._missed(ringing):
+            return False
+        with suppress(ServiceError, TimeoutError):
+            async with asyncio.timeout(_SORRY_LIMIT_S):
+                await self._carrier.run(ringing.order.carrier_call_id, twiml.hang_up(twiml.NOBODY))
+                if ringing.human_id:
+                    await self._carrier.hang_up(ringing.human_id)
+        return True
 
     async def close(self) -> None:
-        """Let nobody wait for a server that is gone: callers on hold hear so."""
-        waiting = [ringing for ringing in self._ringing.values() if not ringing.accepted]
-        await asyncio.gather(*map(self._dismiss, waiting))
+        """Look after nobody any more."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-
-    async def _dismiss(self, ringing: _Ringing) -> None:
-        with suppress(ServiceError, TimeoutError):
-            async with asyncio.timeout(_CLOSE_LIMIT_S):
-                await self._carrier.run(ringing.order.carrier_call_id, twiml.hang_up(_SORRY))
-                if ringing.human_id:
-                    await self._carrier.hang_up(ringing.human_id)
 
     async def _see_through(self, ringing: _Ringing) -> None:
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._decide_s):
                     if await self._ring(ringing):
-                        await ringing.decided.wait()
-        finally:  # from here on nobody can accept
-            del self._ringing[ringing.order.call_id]
-            self._past.append(ringing.human_id)
-        if not ringing.accepted:
-            await self._bring_back(ringing)
+                        await self._decision(ringing)
+            ringing.decided.set()
+            if not (ringing.accepted or ringing.dismissed) and await self._missed(ringing):
+                await self._bring_back(ringing)
+        finally:
+            del self._ringing[ringing.order.seat.attempt]
 
     async def _ring(self, ringing: _Ringing) -> bool:
         """Ring the human; False when that surely failed."""
-        order = ringing.order
+        order, attempt = ringing.order, ringing.order.seat.attempt
         try:
             human = await self._carrier.create_call(
                 CallOrder(
                     to=order.human,
                     sender=order.sender,
-                    url=self._url(HUMAN_PATH, order.call_id),
-                    status_url=self._url(HUMAN_STATUS_PATH, order.call_id),
+                    url=of_attempt(self._public_url + HUMAN_PATH, attempt),
+                    status_url=of_attempt(self._public_url + HUMAN_STATUS_PATH, attempt),
                     ring_s=twiml.RING_S,
                     limit_s=_LIMIT_S,
                 )
@@ -164,26 +217,41 @@ class Transfers:
             log.error("a human could not be rung", extra={"problem": str(error)})
             return False
         ringing.human_id = human.sid
+        await self._book.rung(attempt, human.sid)
         return True
+
+    async def _decision(self, ringing: _Ringing) -> None:
+        """Wait until it is decided, here or in another process."""
+        while not ringing.decided.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await ringing.decided.wait()
+                    return
+            if await self._book.standing(ringing.order.seat.attempt) is not Standing.RINGING:
+                return
+
+    async def _missed(self, ringing: _Ringing) -> bool:
+        """Note that nobody took the call, unless another process knows better."""
+        attempt = ringing.order.seat.attempt
+        standing = await self._book.moved(attempt, Standing.MISSED, otherwise=Standing.MISSED)
+        if standing is not Standing.MISSED:
+            ringing.tell(standing)
+        return standing is Standing.MISSED
 
     async def _bring_back(self, ringing: _Ringing) -> None:
         """Nobody took the call: the caller goes back to the agent, the human's phone stops."""
-        self._returning.add(ringing)
-        try:
-            if not await self._insist(partial(self._fetch, ringing)):
-                log.error("a caller stays on hold: the carrier does not answer")
-        finally:
-            self._returning.discard(ringing)
+        if not await self._insist(partial(self._fetch, ringing)):
+            log.error("a caller stays on hold: the carrier does not answer")
         if ringing.human_id:
             await self._insist(partial(self._carrier.hang_up, ringing.human_id))
 
     async def _fetch(self, ringing: _Ringing) -> None:
         """Fetch the caller, once: a second time would be away from the agent."""
-        if ringing.fetched:
+        if ringing.fetched or ringing.dismissed:
             return
-        url = self._url(BACK_PATH, ringing.order.call_id)
+        url = of_seat(self._public_url + BACK_PATH, ringing.order.seat)
         if not await self._carrier.redirect(ringing.order.carrier_call_id, url):
-            log.info("a caller has hung up on hold")
+            ringing.tell(Standing.GONE)
 
     async def _insist(self, deed: Callable[[], Awaitable[object]]) -> bool:
         """Try until the carrier answers; False when it never does."""
@@ -198,14 +266,3 @@ class Transfers:
             else:
                 return True
         return False
-
-    def _url(self, path: str, call_id: CallId) -> str:
-        return f"{self._public_url}{path}?{urlencode({CALL_FIELD: call_id})}"
-
-
-_SORRY: Final = "We are sorry, nobody could take your call. Please try again later."
-
-
-def _room(call_id: CallId) -> str:
-    """Conference names are shared by the whole account, so ours are unique per call."""
-    return f"transfer-{call_id}"

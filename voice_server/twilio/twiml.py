@@ -12,6 +12,8 @@ TOKEN_PARAMETER: Final = "token"
 RING_S: Final = 25  # about five rings, which most mailboxes wait before they answer
 _DECIDE_S: Final = 8  # for a key, after the whisper
 
+NOBODY: Final = "We are sorry, nobody could take your call. Please try again later."
+
 
 def connect_stream(
     *, media_url: str, status_url: str, after_url: str, call_id: str, token: str
@@ -48,9 +50,9 @@ def hold(room: str, *, after_url: str) -> str:
     return _conference(room, is_host=False, action=after_url, method="POST")
 
 
-def join(room: str) -> str:
-    """Take the caller who waits in a conference."""
-    return _conference(room, is_host=True)
+def join(room: str, *, after_url: str) -> str:
+    """Take the caller who waits in a conference; `after_url` is asked when that is over."""
+    return _conference(room, is_host=True, action=after_url, method="POST")
 
 
 def whisper(text: str, *, accept_url: str) -> str:

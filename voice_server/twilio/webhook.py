@@ -7,7 +7,6 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final, TypeAlias, assert_never
-from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -20,15 +19,20 @@ from voice_server.telemetry import Metrics
 from voice_server.twilio import twiml
 from voice_server.twilio.address import (
     AFTER_PATH,
+    ATTEMPT_FIELD,
     CALL_FIELD,
     HUMAN_PATH,
     HUMAN_STATUS_PATH,
     MEDIA_PATH,
+    SINCE_FIELD,
     STATUS_PATH,
     Address,
+    of_attempt,
+    of_seat,
 )
 from voice_server.twilio.desk import (
     AfterStream,
+    Attempt,
     CarrierStatus,
     Desk,
     Dial,
@@ -39,6 +43,7 @@ from voice_server.twilio.desk import (
     Reconnect,
     Recorded,
     Ringing,
+    Seat,
     StatusChange,
 )
 from voice_server.twilio.status import Stale, StatusBook, number
@@ -50,7 +55,6 @@ _REMEMBERED: Final = 10_000
 _BUSY: Final = (
     "We are sorry, we cannot take your call right now. Please try again in a few minutes."
 )
-_NOBODY: Final = "We are sorry, nobody could take your call. Please try again later."
 _TOO_LATE: Final = "Thank you. The call is no longer waiting."
 _PRESS: Final = "Press 1 to take the call."
 _YES: Final = "1"
@@ -147,45 +151,59 @@ class Webhooks:
         dialled = fields.get("DialCallStatus")
         if dialled is None:
             self._drop_stream(carrier_call_id)
+        else:
+            self._note_leaving(carrier_call_id, fields)
         if _is_over(fields):
             self._note_status(carrier_call_id, fields)
             return _xml(twiml.hang_up())
         if dialled is not None:
-            return self._after_dial(scope, carrier_call_id, _dialled(dialled, fields))
+            return await self._after_dial(scope, fields, _dialled(dialled, fields))
         try:
-            step = self._desk.after_stream(carrier_call_id)
+            step = await self._desk.after_stream(carrier_call_id)
         except Refused:
             step = HangUp()
         return _xml(self._go_on(scope, carrier_call_id, step, ""))
 
     async def back(self, scope: Scope, fields: Fields) -> Response:
         """A caller on hold is fetched back: nobody took the call."""
-        return self._after_dial(scope, _call_sid(fields), Dialled(answered=False))
+        self._note_leaving(_call_sid(fields), fields)
+        return await self._after_dial(scope, fields, Dialled(answered=False))
 
-    def _after_dial(self, scope: Scope, carrier_call_id: str, dialled: Dialled) -> Response:
+    async def _after_dial(self, scope: Scope, fields: Fields, dialled: Dialled) -> Response:
         try:
-            step = self._desk.after_dial(carrier_call_id, dialled)
+            step = await self._desk.after_dial(_attempt(fields), dialled)
         except Refused:
             step = HangUp()
-        last_words = "" if dialled.answered else _NOBODY
-        return _xml(self._go_on(scope, carrier_call_id, step, last_words))
+        last_words = "" if dialled.answered else twiml.NOBODY
+        return _xml(self._go_on(scope, _call_sid(fields), step, last_words))
+
+    def _note_leaving(self, carrier_call_id: str, fields: Fields) -> None:
+        since_ms = number(fields.get(SINCE_FIELD, ""))
+        if since_ms > 0:  # else it was no conference
+            self._desk.left(Seat(_attempt(fields), since_ms), carrier_call_id)
 
     async def human(self, scope: Scope, fields: Fields) -> Response:
-        """A human who was rung for a caller has picked up, or has pressed a key."""
-        call_id, key = _call_id(fields), fields.get("Digits")
+        """A human who was rung has picked up, has pressed a key, or has talked to the caller."""
+        if "DialCallStatus" in fields:
+            self._note_leaving(_call_sid(fields), fields)
+            return _xml(twiml.hang_up())
+        attempt, key = _attempt(fields), fields.get("Digits")
         if key is not None:
-            room = self._desk.accept(call_id) if key == _YES else ""
-            return _xml(twiml.join(room) if room else twiml.hang_up(_TOO_LATE))
-        if not (words := self._desk.whisper(call_id)):
+            seat = await self._desk.accept(attempt) if key == _YES else None
+            if seat is None:
+                return _xml(twiml.hang_up(_TOO_LATE))
+            after_url = of_seat(self._address.http(scope, HUMAN_PATH), seat)
+            return _xml(twiml.join(seat.room, after_url=after_url))
+        if not (words := await self._desk.whisper(attempt)):
             return _xml(twiml.hang_up(_TOO_LATE))
-        accept_url = self._naming(scope, HUMAN_PATH, call_id)
+        accept_url = of_attempt(self._address.http(scope, HUMAN_PATH), attempt)
         return _xml(twiml.whisper(f"{words} {_PRESS}", accept_url=accept_url))
 
     async def human_status(self, scope: Scope, fields: Fields) -> Response:  # noqa: ARG002
         """The leg of a human who was rung moved on."""
         change = self._statuses.enter(_call_sid(fields), fields)
         if not isinstance(change, Stale):
-            self._desk.human_moved(_call_id(fields), change)
+            await self._desk.human_moved(_attempt(fields), change)
         return Response(status_code=204)
 
     async def status(self, scope: Scope, fields: Fields) -> Response:  # noqa: ARG002
@@ -243,19 +261,16 @@ class Webhooks:
         match step:
             case HangUp():
                 return twiml.hang_up(last_words)
-            case Dial(number, call_id):
-                status_url = self._naming(scope, HUMAN_STATUS_PATH, call_id)
-                return twiml.dial(
-                    number, after_url=self._address.http(scope, AFTER_PATH), status_url=status_url
-                )
-            case Hold(room):
-                return twiml.hold(room, after_url=self._address.http(scope, AFTER_PATH))
+            case Dial(number, attempt):
+                after_url = of_attempt(self._address.http(scope, AFTER_PATH), attempt)
+                status_url = of_attempt(self._address.http(scope, HUMAN_STATUS_PATH), attempt)
+                return twiml.dial(number, after_url=after_url, status_url=status_url)
+            case Hold(seat):
+                after_url = of_seat(self._address.http(scope, AFTER_PATH), seat)
+                return twiml.hold(seat.room, after_url=after_url)
             case Reconnect(call_id):
                 return self._connect(scope, carrier_call_id, call_id)
         assert_never(step)
-
-    def _naming(self, scope: Scope, path: str, call_id: CallId) -> str:
-        return f"{self._address.http(scope, path)}?{urlencode({CALL_FIELD: call_id})}"
 
     def _note_stream_event(self, event: str, error: str) -> None:
         name = event if event in _STREAM_EVENTS else "other"
@@ -294,9 +309,14 @@ def _named(change: StatusChange, fields: Fields) -> StatusChange:
 
 
 def _call_id(fields: Fields) -> CallId:
-    """Our own id of a call that we placed, "" for others."""
+    """Our own id of a call, "" where the webhook's URL does not name it."""
     call_id = fields.get(CALL_FIELD, "")
     return call_id if _OUR_ID.fullmatch(call_id) else ""
+
+
+def _attempt(fields: Fields) -> Attempt:
+    """The attempt that a webhook's URL names; one that nobody knows where it names none."""
+    return Attempt(_call_id(fields), max(number(fields.get(ATTEMPT_FIELD, "")), 0))
 
 
 def _word(fields: Fields, name: str) -> str:

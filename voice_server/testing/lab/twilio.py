@@ -24,7 +24,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -37,13 +36,16 @@ from voice_server.testing.faults import DialResult, Pickup
 from voice_server.testing.lab import twilio_shapes as shapes
 from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
 from voice_server.testing.lab.host import hosting
-from voice_server.testing.lab.twilio_call import LabCall, LabRecording
+from voice_server.testing.lab.twilio_call import (
+    CONFERENCE,
+    LabCall,
+    LabRecording,
+    started_minutes,
+)
 from voice_server.testing.lab.twilio_shapes import API, ApiProblem, Ask, page, read, reply
 from voice_server.testing.lab.twilio_wire import carries_out, is_well, route_to, spoiled
 from voice_server.twilio.segments import segments
 
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-_EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})
 SMS = "twilio.sms.segments"
 
 _Answer = Callable[[Ask], Response]
@@ -75,7 +77,7 @@ class Callee:
 class TwilioLab:
     """The carrier. `watch` is told of moments: asked, created, ringing, answered, webhook, missed.
 
-    `calls` are those that were placed, in order; `messages` what was sent.
+    `calls` are those that were placed or came in, in order; `messages` what was sent.
     """
 
     def __init__(
@@ -99,7 +101,7 @@ class TwilioLab:
         self.calls: list[LabCall] = []
         self.messages: list[dict[str, str]] = []
         self.recordings: dict[str, LabRecording] = {}
-        self.rooms = Rooms()
+        self.rooms = Rooms(self._bill_conference)
         self.numbers = {
             "PN" + f"{index:032x}": {"phone_number": number}
             for index, number in enumerate(numbers, 1)
@@ -131,6 +133,16 @@ class TwilioLab:
     def recording_url(self, recording_sid: str) -> str:
         """Where a recording can be fetched, without its extension."""
         return f"{self.url}{API}/{self.account_sid}/Recordings/{recording_sid}"
+
+    def ring(self, number: str, sender: str, who: Callee) -> LabCall:
+        """Somebody calls one of the account's numbers, which is connected to a server."""
+        owned = next(n for n in self.numbers.values() if n["phone_number"] == number)
+        form = {"From": sender, "To": number, "Url": owned["voice_url"]}
+        form["StatusCallback"] = owned["status_callback"]
+        call = LabCall(self._sid("CA"), form, (), who, self, inbound=True)
+        self.calls.append(call)
+        self._let_live(call, self._loop.time())
+        return call
 
     async def settle(self) -> None:
         """Wait until all calls are over, their callbacks sent and their prices known."""
@@ -209,7 +221,7 @@ class TwilioLab:
     def _create_call(self, ask: Ask) -> Response:
         self.note("asked", "")
         form, events = ask.form, ask.events
-        self._check_call(form, events)
+        shapes.check_call(form, events, self._may_call_from)
         callee = self._callees(form)
         call = LabCall(self._sid("CA"), form, events, callee, self)
         self.calls.append(call)
@@ -217,31 +229,17 @@ class TwilioLab:
             self._record(call, form, "OutboundAPI", recorded_from_s=0.0)
         if not self._test:
             self._slot_at = max(self._slot_at + self._gap_s, self._loop.time())
-            life = asyncio.ensure_future(call.live(self._slot_at))
-            self._lives.add(life)
-            life.add_done_callback(self._lives.discard)
+            self._let_live(call, self._slot_at)
         self.note("created", call.sid)
         return reply(call.resource, 201)
 
-    def _check_call(self, form: dict[str, str], events: tuple[str, ...]) -> None:
-        to, sender = form.get("To", ""), form.get("From", "")
-        if not to:
-            raise ApiProblem(400, 21201)
-        if code := shapes.CALL_FROM.get(sender) or shapes.CALL_TO.get(to):
-            raise ApiProblem(400, code)
-        if not _E164.fullmatch(to):
-            raise ApiProblem(400, 21211)
-        if not _E164.fullmatch(sender):
-            raise ApiProblem(400, 21212)
-        if not self._may_call_from(sender):
-            raise ApiProblem(400, 21210)
-        for name in ("Url", "StatusCallback", "AsyncAmdStatusCallback", "RecordingStatusCallback"):
-            if form.get(name) and urlsplit(form[name]).scheme not in ("http", "https"):
-                raise ApiProblem(400, 21205)
-        if not form.get("Url") and not form.get("Twiml"):
-            raise ApiProblem(400, 21205)
-        if not _EVENTS.issuperset(events):
-            raise ApiProblem(400, 21626)
+    def _let_live(self, call: LabCall, slot_at: float) -> None:
+        life = asyncio.ensure_future(call.live(slot_at))
+        self._lives.add(life)
+        life.add_done_callback(self._lives.discard)
+
+    def _bill_conference(self, seconds: float) -> None:
+        self.meter[CONFERENCE] += started_minutes(seconds)
 
     def _may_call_from(self, sender: str) -> bool:
         if self._test:
@@ -328,7 +326,7 @@ class TwilioLab:
         to, sender, body = form.get("To", ""), form.get("From", ""), form.get("Body", "")
         if code := shapes.SMS_FROM.get(sender) or shapes.SMS_TO.get(to):
             raise ApiProblem(400, code)
-        if not _E164.fullmatch(to):
+        if not shapes.E164.fullmatch(to):
             raise ApiProblem(400, 21211)
         if not self._may_call_from(sender):
             raise ApiProblem(400, 21606)

@@ -20,10 +20,12 @@ from voice_server.testing.report import PhoneReport
 from voice_server.testing.webhook import Route, WebhookClient
 
 OUTBOUND = "twilio.voice_outbound.minutes"
+INBOUND = "twilio.voice_inbound.minutes"
+CONFERENCE = "twilio.conference.minutes"
 STREAMS = "twilio.media_stream.minutes"
 DETECTION = "twilio.amd.calls"
 RECORDED = "twilio.recording.minutes"
-_MICRO_USD_A_MINUTE = 14_000
+_MICRO_USD_A_MINUTE = {OUTBOUND: 14_000, INBOUND: 8_500}
 _ENDED = frozenset({"completed", "busy", "failed", "no-answer", "canceled"})
 
 
@@ -90,7 +92,7 @@ class LabRecording:
 
 
 class LabCall:
-    """One placed call. `live` runs it; everything else may be asked at any time."""
+    """One call, placed by a client or `inbound`. `live` runs it; all else may be asked any time."""
 
     def __init__(
         self,
@@ -99,11 +101,14 @@ class LabCall:
         events: tuple[str, ...],
         behaviour: Behaviour,
         world: World,
+        *,
+        inbound: bool = False,
     ) -> None:
         self.sid = sid
         self.form = form
         self.world = world
         self.behaviour = behaviour
+        self.item = INBOUND if inbound else OUTBOUND
         self.created_at = world.now()
         self.started_at: datetime | None = None
         self.ended_at: datetime | None = None
@@ -129,7 +134,7 @@ class LabCall:
             auth_token=world.auth_token,
             account_sid=world.account_sid,
             caller=behaviour.caller,
-            pickup=behaviour.pickup,
+            pickup=None if inbound else behaviour.pickup,
             twiml=form.get("Twiml", "") if not url else "",
             from_number=form["From"],
             to_number=form["To"],
@@ -164,7 +169,7 @@ class LabCall:
             "account_sid": self.world.account_sid,
             "api_version": "2010-04-01",
             "status": self.status,
-            "direction": "outbound-api",
+            "direction": "inbound" if self.item == INBOUND else "outbound-api",
             "to": self.form["To"],
             "to_formatted": self.form["To"],
             "from": self.form["From"],
@@ -220,8 +225,8 @@ class LabCall:
         self._bill(self.report)
         await self._finish_recordings()
         await asyncio.sleep(self.world.price_after_s)
-        minutes = _minutes(self.report.duration_s) if self.phone.answered else 0
-        self.price = f"-{minutes * _MICRO_USD_A_MINUTE / 1_000_000:.5f}"
+        minutes = started_minutes(self.report.duration_s) if self.phone.answered else 0
+        self.price = f"-{minutes * _MICRO_USD_A_MINUTE[self.item] / 1_000_000:.5f}"
 
     def elapsed_s(self) -> float:
         """Seconds since the answer."""
@@ -269,12 +274,14 @@ class LabCall:
     def _bill(self, report: PhoneReport) -> None:
         if not self.phone.answered:
             return
-        self.world.meter[OUTBOUND] += _minutes(report.duration_s)
+        self.world.meter[self.item] += started_minutes(report.duration_s)
         if report.close_codes:
-            self.world.meter[STREAMS] += sum(_minutes(n * 0.02) for n in report.stream_frames)
+            self.world.meter[STREAMS] += sum(
+                started_minutes(n * 0.02) for n in report.stream_frames
+            )
         dialled = self.behaviour.dial
         if dialled.status == "completed" and any(_is_number(to) for to in report.dialled):
-            self.world.meter[OUTBOUND] += _minutes(dialled.duration_s)
+            self.world.meter[OUTBOUND] += started_minutes(dialled.duration_s)
         if self.answered_by is not None:  # a call that ended before the verdict is not billed
             self.world.meter[DETECTION] += 1
 
@@ -288,7 +295,7 @@ class LabCall:
             two = recording.channels == 2
             recording.media = wav.encode(callee, agent) if two else wav.encode(callee)
             if recording.status == "completed":
-                self.world.meter[RECORDED] += _minutes(end_s - recording.begin_s)
+                self.world.meter[RECORDED] += started_minutes(end_s - recording.begin_s)
             if recording.callback:
                 await self.tell(recording.callback, self._recorded(recording))
 
@@ -313,6 +320,6 @@ def _is_number(target: str) -> bool:
     return target.startswith("+")
 
 
-def _minutes(seconds: float) -> int:
+def started_minutes(seconds: float) -> int:
     """Started minutes, at least one: an answered call costs."""
     return max(1, -(-round(seconds * 1000) // 60_000))

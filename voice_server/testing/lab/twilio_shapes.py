@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 API = "/2010-04-01/Accounts"
+E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_EVENTS = frozenset({"initiated", "ringing", "answered", "completed"})
 
 # Magic numbers of the test credentials: the code a request with one of them is refused with.
 CALL_FROM = {"+15005550001": 21212}
@@ -90,6 +93,30 @@ class ApiProblem(Exception):
             "status": self.status,
         }
         return JSONResponse(body, self.status)
+
+
+def check_call(
+    form: Mapping[str, str], events: Sequence[str], may_call_from: Callable[[str], bool]
+) -> None:
+    """Refuse a call that Twilio would not place."""
+    to, sender = form.get("To", ""), form.get("From", "")
+    if not to:
+        raise ApiProblem(400, 21201)
+    if code := CALL_FROM.get(sender) or CALL_TO.get(to):
+        raise ApiProblem(400, code)
+    if not E164.fullmatch(to):
+        raise ApiProblem(400, 21211)
+    if not E164.fullmatch(sender):
+        raise ApiProblem(400, 21212)
+    if not may_call_from(sender):
+        raise ApiProblem(400, 21210)
+    for name in ("Url", "StatusCallback", "AsyncAmdStatusCallback", "RecordingStatusCallback"):
+        if form.get(name) and urlsplit(form[name]).scheme not in ("http", "https"):
+            raise ApiProblem(400, 21205)
+    if not form.get("Url") and not form.get("Twiml"):
+        raise ApiProblem(400, 21205)
+    if not _EVENTS.issuperset(events):
+        raise ApiProblem(400, 21626)
 
 
 def reply(resource: object, status: int = 200) -> Response:
