@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TypeAlias
 
 import msgspec
 from pydantic import SecretStr
@@ -16,25 +15,18 @@ from voice_server.engines.plan import Spend
 from voice_server.engines.tally import Tally
 from voice_server.errors import ServiceError
 from voice_server.limits import Limits
-from voice_server.llm.remote.anthropic_chat import AnthropicConnection
-from voice_server.llm.remote.openai_chat import CompatibleProvider, OpenAIConnection
+from voice_server.llm.remote.connection import Connection
+from voice_server.llm.remote.dialects import DIALECTS
 from voice_server.llm.search import WebSearch
 from voice_server.provider_settings import Provider, ProviderSettings
 from voice_server.telemetry import EngineMetrics
 from voice_server.vault.choice import Engine, KeyChoice
 from voice_server.vault.notes import KeyNotes
 
-MindConnection: TypeAlias = OpenAIConnection | AnthropicConnection
-
 SEARCH_LIMITS = Limits(first_byte_s=4.0, between_s=4.0, total_s=4.0)
 
 _CONNECT_S = 5.0
 _IDLE_S = 6 * 3600.0  # longer than any call: whoever is forgotten is in nobody's hands
-_COMPATIBLE: dict[Provider, CompatibleProvider] = {
-    Provider.OPENAI: "openai",
-    Provider.GOOGLE: "google",
-    Provider.GROK: "grok",
-}
 
 
 class Account:
@@ -61,7 +53,7 @@ class Account:
         self._notes = notes
         self._metrics = metrics
         self._health: dict[Engine, Health] = {}
-        self._connecting: asyncio.Future[MindConnection] | None = None
+        self._connecting: asyncio.Future[Connection] | None = None
         self._search: WebSearch | None = None
 
     def health(self, engine: Engine) -> Health:
@@ -83,21 +75,20 @@ class Account:
         if user_id in self.owners:
             self._notes.used(user_id, msgspec.structs.replace(self.choice, owner="tenant"))
 
-    async def mind(self) -> MindConnection:
+    async def mind(self) -> Connection:
         """The connections of a language model. Opened once; off the loop, for SDKs load slowly."""
         if self._connecting is None:
             self._connecting = asyncio.ensure_future(asyncio.to_thread(self._connect))
         return await asyncio.shield(self._connecting)
 
-    def _connect(self) -> MindConnection:
+    def _connect(self) -> Connection:
         provider = self.choice.provider
-        key, url = self.choice.key.get_secret_value(), self._settings.url_of(provider)
-        connection: MindConnection
-        if provider is Provider.ANTHROPIC:
-            connection = AnthropicConnection(key, base_url=url, timeout_s=_CONNECT_S)
-        else:
-            name = _COMPATIBLE[provider]
-            connection = OpenAIConnection(name, key, base_url=url, timeout_s=_CONNECT_S)
+        connection = Connection(
+            DIALECTS[provider.value],
+            self.choice.key.get_secret_value(),
+            base_url=self._settings.url_of(provider),
+            timeout_s=_CONNECT_S,
+        )
         connection.rehearse()
         return connection
 

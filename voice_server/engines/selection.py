@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 
 import msgspec
 
-from voice_server.engines.accounts import Account, Accounts, KeyUses, MindConnection
+from voice_server.engines.accounts import Account, Accounts, KeyUses
 from voice_server.engines.ears import EarsChain, EarsLink
 from voice_server.engines.health import Health
 from voice_server.engines.hosted import HostedAgents
@@ -23,9 +23,9 @@ from voice_server.engines.voice import VoiceChain, VoiceLink
 from voice_server.hosted import HostedConfig, parse_hosted
 from voice_server.limits import Limits
 from voice_server.llm import catalogue
-from voice_server.llm.remote.anthropic_chat import AnthropicChat, AnthropicConnection
+from voice_server.llm.remote.chat import Chat
+from voice_server.llm.remote.connection import Connection
 from voice_server.llm.remote.mind import Mind, read_mind, wanted_provider
-from voice_server.llm.remote.openai_chat import OpenAIChat
 from voice_server.llm.tool_schemas import ToolSchema, offered
 from voice_server.llm.toolbox import CombinedToolbox, MessageSender
 from voice_server.orders.toolbox import ARGUMENTS
@@ -68,7 +68,7 @@ class _ThinkingLink(msgspec.Struct, frozen=True):
     """A language model that can be asked."""
 
     account: Account
-    connection: MindConnection
+    connection: Connection
     mind: Mind
 
 
@@ -136,7 +136,13 @@ class RemotePlan(msgspec.Struct, frozen=True):
     def _thinking(self, services: Services, spend: Spend, uses: KeyUses) -> Services:
         links = [
             LanguageLink(
-                self._chat(link, uses.of(link.account, spend)),
+                Chat(
+                    link.connection,
+                    link.mind,
+                    self.tools,
+                    THINK_LIMITS,
+                    uses.of(link.account, spend),
+                ),
                 link.account.health(Engine.LANGUAGE_MODEL),
                 ANSWER_LIMITS,
             )
@@ -158,11 +164,6 @@ class RemotePlan(msgspec.Struct, frozen=True):
             search=SearchChain(self.searches, uses) if self.searches else None,
             sender=self.sender,
         )
-
-    def _chat(self, link: _ThinkingLink, spend: Spend) -> OpenAIChat | AnthropicChat:
-        if isinstance(link.connection, AnthropicConnection):
-            return AnthropicChat(link.connection, link.mind, self.tools, THINK_LIMITS, spend)
-        return OpenAIChat(link.connection, link.mind, self.tools, THINK_LIMITS, spend)
 
     def _voice_name(self) -> str:
         """What distinguishes the voice: what a tenant's own account said is for that tenant."""

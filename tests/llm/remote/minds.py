@@ -14,9 +14,10 @@ from voice_server.call.events import Consumed, ReplyEnded, ReplyText, ToolReques
 from voice_server.call.history import CallerSaid, History
 from voice_server.limits import Limits
 from voice_server.llm.catalogue import shipped
-from voice_server.llm.remote.anthropic_chat import AnthropicChat, AnthropicConnection
+from voice_server.llm.remote.chat import Chat
+from voice_server.llm.remote.connection import Connection
+from voice_server.llm.remote.dialects import DIALECTS
 from voice_server.llm.remote.mind import read_mind
-from voice_server.llm.remote.openai_chat import OpenAIChat, OpenAIConnection
 from voice_server.llm.tool_schemas import offered
 from voice_server.orders.toolbox import ARGUMENTS
 from voice_server.ports import CallFacts, ReplyRequest
@@ -35,6 +36,7 @@ MODELS = {
     "grok": "grok-4.20-non-reasoning",
     "anthropic": "claude-haiku-5-5",
 }
+PATHS = {"anthropic": "", "google": "/v1beta/openai/"}
 PROVIDERS = sorted(MODELS)
 KEY = "sk-secret-of-the-tenant"
 HELLO: History = (GREETING, CallerSaid("My kitchen tap is leaking badly."))
@@ -50,7 +52,7 @@ class Desk:
     """The simulator, one call's adapter, and what was booked."""
 
     def __init__(
-        self, provider: str, simulator: ModelSimulator, connection: Any, config: str
+        self, provider: str, simulator: ModelSimulator, connection: Connection, config: str
     ) -> None:
         self.provider = provider
         self.simulator = simulator
@@ -58,8 +60,7 @@ class Desk:
         self.ledger: Counter[str] = Counter()
         self.bookings = 0
         self.mind = read_mind(config, shipped(), TODAY)
-        kind = AnthropicChat if provider == "anthropic" else OpenAIChat
-        self.chat = kind(connection, self.mind, TOOLS, LIMITS, self.spend)
+        self.chat = Chat(connection, self.mind, TOOLS, LIMITS, self.spend)
 
     def spend(self, consumed: Consumed) -> None:
         self.ledger[consumed.item] += consumed.quantity
@@ -130,12 +131,8 @@ async def open_desk(
     simulator = ModelSimulator(wire, **options)
     config = config or f'{{"model": "{MODELS[provider]}"}}'
     async with hosting(simulator.app) as url:
-        connection: Any
-        if provider == "anthropic":
-            connection = AnthropicConnection(key, base_url=url, timeout_s=10)
-        else:
-            base = f"{url}/v1beta/openai/" if provider == "google" else f"{url}/v1"
-            connection = OpenAIConnection(provider, key, base_url=base, timeout_s=10)  # type: ignore[arg-type]
+        base = url + PATHS.get(provider, "/v1")
+        connection = Connection(DIALECTS[provider], key, base_url=base, timeout_s=10)
         try:
             yield Desk(provider, simulator, connection, config)
         finally:

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from tests.llm.remote.minds import HELLO, PROVIDERS, open_desk, text_of
-from voice_server.llm.remote.anthropic_chat import AnthropicConnection
-from voice_server.llm.remote.openai_chat import OpenAIConnection
+from voice_server.llm.remote.connection import Connection
+from voice_server.llm.remote.dialects import DIALECTS
 
 NOBODY = "http://192.0.2.1:9"  # reserved for documentation: nothing answers there
 
@@ -29,14 +29,15 @@ async def test_a_rehearsed_connection_answers(provider: str) -> None:
 
 
 def test_a_rehearsal_needs_no_network() -> None:
-    OpenAIConnection("openai", "key", base_url=NOBODY, timeout_s=0.01).rehearse()
-    AnthropicConnection("key", base_url=NOBODY, timeout_s=0.01).rehearse()
+    for dialect in DIALECTS.values():
+        Connection(dialect, "key", base_url=NOBODY, timeout_s=0.01).rehearse()
 
 
 _LOADS = """
 import sys
-from voice_server.llm.remote.{module} import {kind}
-connection = {kind}({arguments}, base_url="http://192.0.2.1:9", timeout_s=1)
+from voice_server.llm.remote.connection import Connection
+from voice_server.llm.remote.dialects import DIALECTS
+connection = Connection(DIALECTS["{provider}"], "key", base_url="http://192.0.2.1:9", timeout_s=1)
 connection.rehearse()
 assert "anyio._backends._asyncio" in sys.modules, "the first request would load it"
 before = set(sys.modules)
@@ -45,16 +46,8 @@ assert set(sys.modules) == before, set(sys.modules) - before
 """
 
 
-@pytest.mark.parametrize(
-    ("module", "kind", "arguments"),
-    [
-        ("openai_chat", "OpenAIConnection", '"openai", "key"'),
-        ("anthropic_chat", "AnthropicConnection", '"key"'),
-    ],
-)
-def test_what_a_first_request_loads_is_loaded_by_the_rehearsal(
-    module: str, kind: str, arguments: str
-) -> None:
-    program = _LOADS.format(module=module, kind=kind, arguments=arguments)
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_what_a_first_request_loads_is_loaded_by_the_rehearsal(provider: str) -> None:
+    program = _LOADS.format(provider=provider)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -7,22 +7,17 @@ next request.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
-from voice_server.call.events import Consumed, ReplyEnded, ReplyText, ToolRequested
+from voice_server.call.events import ReplyEnded, ToolRequested
 from voice_server.call.history import History
 from voice_server.errors import ServiceUnavailable
-from voice_server.limits import Limits
-from voice_server.llm.remote.answer import MAX_ANSWER, ToolParts, drain, ending
-from voice_server.llm.remote.bill import Bill
-from voice_server.llm.remote.failures import vendor_errors
+from voice_server.llm.remote.answer import MAX_ANSWER, ToolParts, ending
+from voice_server.llm.remote.dialect import Dialect, Sdk
 from voice_server.llm.remote.mind import Mind
-from voice_server.llm.remote.patience import Patience
 from voice_server.llm.remote.prompt import (
     AgentTurn,
     CallerTurn,
@@ -33,25 +28,12 @@ from voice_server.llm.remote.prompt import (
     result_of,
     this_call,
 )
-from voice_server.llm.remote.rehearsal import stage
 from voice_server.llm.remote.shape import entry
-from voice_server.llm.remote.source import KEEP_ALIVE_S, Source, watch_departure
-from voice_server.llm.remote.usage import (
-    OutputCount,
-    PromptMemory,
-    Usage,
-    from_anthropic,
-    split_anthropic,
-)
-from voice_server.llm.remote.warmth import Warmth
-from voice_server.llm.tool_schemas import ToolSchema, for_anthropic
+from voice_server.llm.remote.usage import OutputCount, Usage, from_anthropic, split_anthropic
+from voice_server.llm.tool_schemas import for_anthropic
 from voice_server.ports import ReplyRequest
 
-if TYPE_CHECKING:
-    import anthropic
-
 SERVICE = "anthropic"
-_OPTIONAL = frozenset({"thinking", "tool_choice"})
 _CACHED = {"type": "ephemeral"}
 _REHEARSAL = b"""\
 event: message_start
@@ -67,136 +49,34 @@ data: {"type":"message_stop"}
 """
 
 
-class AnthropicConnection:
-    """The connections to Anthropic with one key; calls share it. `close` it in the end.
+def _sdk() -> Sdk:
+    import anthropic
 
-    Making one imports the SDK (seconds, once a process).
-    """
-
-    __slots__ = ("_client", "_errors", "_stream", "memory", "source", "warmth")
-
-    provider = SERVICE
-
-    def __init__(self, api_key: str, *, base_url: str = "", timeout_s: float) -> None:
-        """`timeout_s` bounds what a reply's own limits do not; `base_url` is without /v1."""
-        import anthropic
-        import httpx2
-
-        self.memory = PromptMemory()
-        self._errors: tuple[type[Exception], ...] = (anthropic.AnthropicError, httpx2.HTTPError)
-        http = anthropic.DefaultAsyncHttpxClient(
-            limits=httpx2.Limits(keepalive_expiry=KEEP_ALIVE_S),
-            event_hooks={"request": [watch_departure]},
-        )
-        self._client = anthropic.AsyncAnthropic(
-            api_key=api_key,
-            base_url=base_url or "https://api.anthropic.com",
-            max_retries=0,
-            timeout=timeout_s,
-            http_client=http,
-        )
-        self._stream = anthropic.AsyncStream[object]
-        self.warmth = Warmth(http, str(self._client.base_url), within_s=timeout_s)
-        ask = partial(self._ask, self._client)
-        self.source = Source(SERVICE, ask, errors=self._errors, optional=_OPTIONAL)
-
-    def _ask(
-        self, client: anthropic.AsyncAnthropic, body: Mapping[str, Any]
-    ) -> Awaitable[anthropic.AsyncStream[object]]:
-        """Ask for events as plain JSON: `messages.create` would build a model of each."""
-        return client.post(
-            "/v1/messages", cast_to=object, body=body, stream=True, stream_cls=self._stream
-        )
-
-    def rehearse(self) -> None:
-        """Get ready for the first request, so that no call waits for it; not on an event loop."""
-        asyncio.run(self._rehearse())
-
-    async def _rehearse(self) -> None:
-        async with self._client.with_options(http_client=stage(_REHEARSAL)) as client:
-            async for _ in await self._ask(client, {"stream": True}):
-                pass
-
-    async def models(self) -> tuple[str, ...]:
-        """The models this key reaches, free of charge; raises `ServiceError`. Checks a key."""
-        with vendor_errors(SERVICE, self._errors):
-            page = await self._client.models.list(limit=100)
-            return tuple(str(model.id) for model in page.data)
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self.warmth.close()
-        await self._client.close()
+    return Sdk(
+        client=anthropic.AsyncAnthropic,
+        http=anthropic.DefaultAsyncHttpxClient,
+        stream=anthropic.AsyncStream[object],
+        error=anthropic.AnthropicError,
+    )
 
 
-class AnthropicChat:
-    """One call's mind. Satisfies port `LanguageModel`; books through `spend`."""
-
-    __slots__ = ("_connection", "_limits", "_mind", "_spend", "_tools")
-
-    def __init__(
-        self,
-        connection: AnthropicConnection,
-        mind: Mind,
-        tools: tuple[ToolSchema, ...],
-        limits: Limits,
-        spend: Callable[[Consumed], None],
-    ) -> None:
-        self._connection = connection
-        self._mind = mind
-        self._tools = for_anthropic(tools)
-        self._limits = limits
-        self._spend = spend
-
-    async def reply(
-        self, request: ReplyRequest
-    ) -> AsyncGenerator[ReplyText | ToolRequested | ReplyEnded | Consumed, None]:
-        """Yield pieces as they come. Leaving early closes the stream and books an estimate."""
-        body = self._body(request)
-        bill = self._bill(request, body)
-        answer = MessageAnswer()
-        try:
-            patience = Patience(SERVICE, self._limits)
-            async with self._connection.source.stream(body, patience, bill) as events:
-                async for event in events:
-                    if piece := answer.take(event):
-                        yield ReplyText(request.turn, piece)
-                    if answer.finished:
-                        break
-                for closing in answer.ending(request):
-                    yield closing
-                await drain(events, answer.take)
-        finally:
-            bill.settle(self._spend, answer.usage, answer.received.tokens)
-
-    def _body(self, request: ReplyRequest) -> dict[str, Any]:
-        mind = self._mind
-        rules = house_rules(request.facts, mind.instructions)
-        body: dict[str, Any] = {
-            "model": mind.model,
-            "max_tokens": mind.max_tokens,
-            "system": [
-                {"type": "text", "text": rules, "cache_control": _CACHED},
-                {"type": "text", "text": this_call(request.facts)},
-            ],
-            "messages": _messages(request.history),
-            "stream": True,
-        }
-        if self._tools:
-            body["tools"] = self._tools
-        if mind.card.thinking:
-            body["thinking"] = {"type": mind.card.thinking}
-        return body
-
-    def _bill(self, request: ReplyRequest, body: Mapping[str, Any]) -> Bill:
-        return Bill(
-            self._mind.card,
-            self._connection.memory,
-            cache=self._mind.card.id,
-            alike=f"{self._mind.card.id} {request.facts.agent.agent_id}",
-            parts=prompt_parts(body),
-            split=split_anthropic,
-        )
+def _body(mind: Mind, tools: list[dict[str, Any]], request: ReplyRequest) -> dict[str, Any]:
+    rules = house_rules(request.facts, mind.instructions)
+    body: dict[str, Any] = {
+        "model": mind.model,
+        "max_tokens": mind.max_tokens,
+        "system": [
+            {"type": "text", "text": rules, "cache_control": _CACHED},
+            {"type": "text", "text": this_call(request.facts)},
+        ],
+        "messages": _messages(request.history),
+        "stream": True,
+    }
+    if tools:
+        body["tools"] = tools
+    if mind.card.thinking:
+        body["thinking"] = {"type": mind.card.thinking}
+    return body
 
 
 def prompt_parts(body: Mapping[str, Any]) -> list[Any]:
@@ -368,3 +248,19 @@ def _place(event: Any) -> int:
 def _string(holder: Any, field: str) -> str:
     value = entry(holder, field)
     return value if isinstance(value, str) else ""
+
+
+MESSAGES = Dialect(
+    service=SERVICE,
+    base_url="https://api.anthropic.com",
+    path="/v1/messages",
+    models_query={"limit": 100},
+    optional=frozenset({"thinking", "tool_choice"}),
+    rehearsal=_REHEARSAL,
+    sdk=_sdk,
+    tools=for_anthropic,
+    body=_body,
+    parts=prompt_parts,
+    split=split_anthropic,
+    answer=MessageAnswer,
+)

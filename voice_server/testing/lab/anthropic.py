@@ -10,8 +10,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
 from voice_server.llm.catalogue import ModelCard
-from voice_server.llm.remote.anthropic_chat import prompt_parts
-from voice_server.llm.remote.usage import split_anthropic
+from voice_server.llm.remote.anthropic_chat import MESSAGES
 from voice_server.testing.lab.events import HTML, Piece, Visit, sliced
 from voice_server.testing.lab.faults import Fault
 from voice_server.testing.lab.mind import Asked, Rebuilt, Said, text_of
@@ -28,7 +27,7 @@ def messages(*, thoughts: str = "") -> Wire:
         return _Writing(visit, said, prompt, "" if off else thoughts)
 
     return Wire(
-        provider="anthropic",
+        dialect=MESSAGES,
         roots=("/v1",),
         path="/messages",
         key=_key,
@@ -36,8 +35,6 @@ def messages(*, thoughts: str = "") -> Wire:
         garbled=_error(400, "invalid_request_error", "The request body is not valid JSON"),
         unknown=lambda model: _error(404, "not_found_error", f"model: {model}"),
         read=_read,
-        parts=prompt_parts,
-        split=split_anthropic,
         write=write,
         broken=_broken,
         listing=_listing,

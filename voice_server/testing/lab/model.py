@@ -20,7 +20,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voice_server.llm.catalogue import Catalogue, ModelCard, Provider, shipped
+from voice_server.llm.catalogue import Catalogue, ModelCard, shipped
+from voice_server.llm.remote.dialect import Dialect
 from voice_server.llm.remote.usage import PromptMemory, weigh
 from voice_server.testing.lab.events import Meter, Pace, Piece, Pieces, Visit
 from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
@@ -46,7 +47,7 @@ class Writing(Protocol):
 class Wire(msgspec.Struct, frozen=True):
     """How a provider spells requests, answers and refusals."""
 
-    provider: Provider
+    dialect: Dialect  # which it answers
     roots: tuple[str, ...]
     path: str  # of the answers, below a root; the models are at /models
     key: Callable[[Headers], str]
@@ -54,8 +55,6 @@ class Wire(msgspec.Struct, frozen=True):
     garbled: Response
     unknown: Callable[[str], Response]  # model
     read: Callable[[dict[str, Any], ModelCard, Headers], Asked | Response]
-    parts: Callable[[dict[str, Any]], list[Any]]  # of a request, in the order of the cache
-    split: Callable[[ModelCard, int, int], Prompt]
     write: Callable[[dict[str, Any], Visit, Said, Prompt], Writing]
     broken: Callable[[Fault], bytes]  # the middle of an answer, gone wrong
     listing: Callable[[Sequence[ModelCard]], dict[str, Any]]
@@ -91,7 +90,7 @@ class ModelSimulator:
         self._cards = [
             card
             for card in (catalogue or shipped()).cards
-            if card.provider == wire.provider and not card.retired(today)
+            if card.provider == wire.dialect.service and not card.retired(today)
         ]
         self._memories: dict[str, PromptMemory] = {}
         routes = []
@@ -147,7 +146,7 @@ class ModelSimulator:
 
         def settle(done: Visit) -> None:
             output = done.sent_tokens + (wire.unsaid if done.finished else 0)
-            self.meter.bill(done, f"{wire.provider}.{card.id}", prompt, output)
+            self.meter.bill(done, f"{card.provider}.{card.id}", prompt, output)
 
         if not body.get("stream"):
             visit.sent_tokens, visit.finished = writing.tokens, True
@@ -166,8 +165,9 @@ class ModelSimulator:
         """What the prompt counts; it is remembered."""
         memory = self._memories.setdefault(key, PromptMemory())
         scope = f"{card.id} {body.get('prompt_cache_key') or ''}"
-        parts = self._wire.parts(body)
+        dialect = self._wire.dialect
+        parts = dialect.parts(body)
         weights = weigh(parts)
         known = memory.known(scope, parts, weights)
         memory.remember(scope, parts)
-        return self._wire.split(card, sum(weights), known)
+        return dialect.split(card, sum(weights), known)

@@ -10,8 +10,8 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
 from voice_server.llm.catalogue import ModelCard
-from voice_server.llm.remote.openai_chat import CompatibleProvider, prompt_parts
-from voice_server.llm.remote.usage import split_openai
+from voice_server.llm.remote.dialects import DIALECTS
+from voice_server.llm.remote.openai_chat import CompatibleProvider
 from voice_server.testing.lab.events import HTML, Piece, Visit, sliced
 from voice_server.testing.lab.faults import Fault
 from voice_server.testing.lab.mind import Asked, Rebuilt, Said, text_of
@@ -64,7 +64,7 @@ def chat_completions(
         return {"object": "list", "data": listed}
 
     return Wire(
-        provider=provider,
+        dialect=DIALECTS[provider],
         roots=("/v1", "/v1beta/openai"),
         path="/chat/completions",
         key=_key,
@@ -72,8 +72,6 @@ def chat_completions(
         garbled=_error(400, "We could not parse the JSON body of your request.", None),
         unknown=_unknown,
         read=_read,
-        parts=prompt_parts,
-        split=split_openai,
         write=write,
         broken=_broken,
         listing=listing,

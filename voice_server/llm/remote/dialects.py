@@ -1,0 +1,12 @@
+"""The dialects of all providers, by the provider's name."""
+
+from __future__ import annotations
+
+from voice_server.llm.remote.anthropic_chat import MESSAGES
+from voice_server.llm.remote.dialect import Dialect
+from voice_server.llm.remote.openai_chat import BASE_URLS, compatible
+
+DIALECTS: dict[str, Dialect] = {
+    "anthropic": MESSAGES,
+    **{provider: compatible(provider) for provider in BASE_URLS},
+}
