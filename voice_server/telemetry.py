@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -27,30 +28,25 @@ class EngineMetrics:
     """How engines do, by provider ("local" is this machine) and by what the engine is for."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
         labels = ["provider", "engine"]
-        self.failures = Counter(
+        self.failures = counter(
             "voice_server_engine_failures",
             "Requests that failed: unavailable, rejected (quota, content), key_refused, bug.",
             [*labels, "kind"],
-            registry=registry,
         )
-        self.hedges = Counter(
-            "voice_server_engine_hedges",
-            "Requests made because another engine was slow.",
-            labels,
-            registry=registry,
+        self.hedges = counter(
+            "voice_server_engine_hedges", "Requests made because another engine was slow.", labels
         )
-        self.fallbacks = Counter(
+        self.fallbacks = counter(
             "voice_server_engine_fallbacks",
             "Times that an engine worked in place of one that goes before it.",
             labels,
-            registry=registry,
         )
-        self.resting = Gauge(
+        self.resting = gauge(
             "voice_server_engines_resting",
             "Accounts that are left alone after failures, until an answer comes.",
             labels,
-            registry=registry,
         )
 
 
@@ -58,16 +54,14 @@ class MirrorMetrics:
     """How live calls get into Firebase. Any thread may count."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.writes = Counter(
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
+        self.writes = counter(
             "voice_server_mirror_writes",
             "Requests to Firebase by result: written, refused, unavailable.",
             ["result"],
-            registry=registry,
         )
-        self.dropped = Counter(
-            "voice_server_mirror_dropped",
-            "States of calls that found no room to wait in.",
-            registry=registry,
+        self.dropped = counter(
+            "voice_server_mirror_dropped", "States of calls that found no room to wait in."
         )
         self.lag_seconds = Histogram(
             "voice_server_mirror_lag_seconds",
@@ -75,15 +69,11 @@ class MirrorMetrics:
             buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300),
             registry=registry,
         )
-        self.calls_waiting = Gauge(
-            "voice_server_mirror_calls_waiting",
-            "Calls with news that is not shown yet.",
-            registry=registry,
+        self.calls_waiting = gauge(
+            "voice_server_mirror_calls_waiting", "Calls with news that is not shown yet."
         )
-        self.finals_waiting = Gauge(
-            "voice_server_mirror_finals_waiting",
-            "Last states of ended calls that wait on disk.",
-            registry=registry,
+        self.finals_waiting = gauge(
+            "voice_server_mirror_finals_waiting", "Last states of ended calls that wait on disk."
         )
 
 
@@ -91,73 +81,57 @@ class Metrics:
     """Every metric of one server, on a registry of its own so that servers can share a process."""
 
     def __init__(self) -> None:
-        registry = CollectorRegistry()
-        self.registry = registry
+        registry = self.registry = CollectorRegistry()
+        counter, gauge = partial(Counter, registry=registry), partial(Gauge, registry=registry)
         self.engines = EngineMetrics(registry)
         self.mirror = MirrorMetrics(registry)
-        self.webhooks = Counter(
+        self.webhooks = counter(
             "voice_server_webhooks",
             "Webhooks by path and result: answered, forged (bad signature), unreadable.",
             ["path", "result"],
-            registry=registry,
         )
-        self.calls_refused = Counter(
+        self.calls_refused = counter(
             "voice_server_calls_refused",
             "Calls turned away, by the HTTP status that names the reason.",
             ["status"],
-            registry=registry,
         )
-        self.calls_admitted = Counter(
-            "voice_server_calls_admitted", "Calls taken.", registry=registry
+        self.calls_admitted = counter("voice_server_calls_admitted", "Calls taken.")
+        self.calls_ended = counter(
+            "voice_server_calls_ended", "Calls over, by outcome.", ["outcome"]
         )
-        self.calls_ended = Counter(
-            "voice_server_calls_ended", "Calls over, by outcome.", ["outcome"], registry=registry
-        )
-        self.live_calls = Gauge("voice_server_live_calls", "Calls live now.", registry=registry)
-        self.rows_waiting = Gauge(
-            "voice_server_rows_waiting", "Rows not yet in the database.", registry=registry
-        )
-        self.status_callbacks = Counter(
+        self.live_calls = gauge("voice_server_live_calls", "Calls live now.")
+        self.rows_waiting = gauge("voice_server_rows_waiting", "Rows not yet in the database.")
+        self.status_callbacks = counter(
             "voice_server_status_callbacks",
             "Status callbacks: news, or why they changed nothing.",
             ["result"],
-            registry=registry,
         )
-        self.stream_events = Counter(
+        self.stream_events = counter(
             "voice_server_stream_events",
             "What the carrier reported on media streams, with its error code.",
             ["event", "code"],
-            registry=registry,
         )
-        self.live_streams = Gauge(
-            "voice_server_live_streams", "Media streams open now.", registry=registry
-        )
-        self.media_refused = Counter(
+        self.live_streams = gauge("voice_server_live_streams", "Media streams open now.")
+        self.media_refused = counter(
             "voice_server_media_refused",
             "Media sockets turned away before any audio, by reason.",
             ["reason"],
-            registry=registry,
         )
-        self.media_problems = Counter(
+        self.media_problems = counter(
             "voice_server_media_problems",
             "Media messages that could not be used, by problem.",
             ["problem"],
-            registry=registry,
         )
-        self.media_frames = Counter(
-            "voice_server_media_frames",
-            "Audio frames heard; added when a stream ends.",
-            registry=registry,
+        self.media_frames = counter(
+            "voice_server_media_frames", "Audio frames heard; added when a stream ends."
         )
-        self.media_sent_bytes = Counter(
+        self.media_sent_bytes = counter(
             "voice_server_media_sent_bytes",
             "Bytes of speech sent to callers; added when a stream ends.",
-            registry=registry,
         )
-        self.insecure_webhooks = Gauge(
+        self.insecure_webhooks = gauge(
             "voice_server_insecure_webhooks",
             "1 while unsigned webhooks from this machine are accepted.",
-            registry=registry,
         )
 
     def render(self) -> bytes:
