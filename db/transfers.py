@@ -19,16 +19,22 @@ class TransferRow(msgspec.Struct, frozen=True):
     attempt: int  # from 1
     carrier_call_id: str  # the caller's leg
     direction: str  # "inbound" or "outbound"
-    warm: bool
+    held_since_ms: int | None = None  # when the caller was put on hold; None: it is blind
     whisper: str = ""
     human_id: str = ""  # the human's leg, "" while unknown
     state: str = "ringing"
     booked_ms: int | None = None  # of the caller's line; None: whoever has the call books it
     ended_s: int | None = None  # how long that lasted, once it is over
 
+    @property
+    def warm(self) -> bool:
+        """Whether a human is asked first, while the caller is on hold."""
+        return self.held_since_ms is not None
+
 
 _COLUMNS = """
-    call_id, attempt, carrier_call_id, direction, warm, whisper, human_id, state, booked_ms, ended_s
+    call_id, attempt, carrier_call_id, direction, held_since_ms, whisper, human_id, state,
+    booked_ms, ended_s
 """
 
 
@@ -46,20 +52,21 @@ class PostgresTransfers:
             await connection.execute(
                 """
                 INSERT INTO call_transfers AS transfer (
-                    call_id, attempt, carrier_call_id, direction, warm, whisper, due_at
+                    call_id, attempt, carrier_call_id, direction, held_since_ms, whisper, due_at
                 )
                 SELECT id, $2, $3, $4, $5, $6, now() + $7 * interval '1 s'
                 FROM call_sessions WHERE id = $1
                 ON CONFLICT (call_id) DO UPDATE SET
-                    attempt = excluded.attempt, warm = excluded.warm, whisper = excluded.whisper,
-                    human_id = '', state = 'ringing', due_at = excluded.due_at
+                    attempt = excluded.attempt, held_since_ms = excluded.held_since_ms,
+                    whisper = excluded.whisper, human_id = '', state = 'ringing',
+                    due_at = excluded.due_at
                 WHERE excluded.attempt > transfer.attempt
                 """,
                 row.call_id,
                 row.attempt,
                 row.carrier_call_id,
                 row.direction,
-                row.warm,
+                row.held_since_ms,
                 row.whisper,
                 due_s,
             )

@@ -35,7 +35,6 @@ from voice_server.twilio.transfer import Transfers, WarmOrder
 
 _WAIT_MS = 90_000  # by then a phone has rung out, and the carrier has said so
 _LEG_ITEM = "twilio.voice_transfer.minutes"
-CONFERENCE_ITEM = "twilio.conference.minutes"
 _KEPT = 10_000
 _QUOTED = 2  # of the caller's newest words, told to the human
 _QUOTE_MOST = 160
@@ -77,10 +76,10 @@ class Handovers:
         if rules is None:
             return HangUp()
         driver.feed(e.TransferBegun())
-        attempt = _present(driver)
+        seat = Seat(_present(driver), self._costs.now_ms())
         transfers = self._transfers if rules.warm else None
         whisper = _whisper(driver, rules) if transfers is not None else ""
-        await self._book.begun(attempt, facts, warm=transfers is not None, whisper=whisper)
+        await self._book.begun(seat, facts, warm=transfers is not None, whisper=whisper)
         if driver.call.phase is not Phase.TRANSFERRING:  # the caller has left meanwhile
             return HangUp()
         if transfers is None:
@@ -88,8 +87,7 @@ class Handovers:
                 log.warning(
                     "a warm transfer needs TWILIO_ACCOUNT_SID and a public URL: it is blind"
                 )
-            return Dial(rules.number, attempt)
-        seat = Seat(attempt, self._costs.now_ms())
+            return Dial(rules.number, seat.attempt)
         order = WarmOrder(seat, facts.carrier_call_id, rules.number, facts.called_number, whisper)
         transfers.begin(order, lambda standing: _tell(driver, standing))
         return Hold(seat)
@@ -157,9 +155,7 @@ class Handovers:
 
     def left(self, seat: Seat, carrier_call_id: str) -> None:
         """Somebody has left a conference: each who was in it is billed by the minute."""
-        minutes = started_minutes(max(1, self._costs.now_ms() - seat.since_ms))
-        key = f"{seat.room}/{carrier_call_id}"
-        self._costs.book(seat.attempt.call_id, CONFERENCE_ITEM, minutes, key)
+        self._costs.book_stay(seat, carrier_call_id)
 
     def agent_left(self, driver: Driver) -> None:
         """The agent's part of a call is over: the caller talks on with a human, or is gone."""
@@ -188,7 +184,9 @@ class Handovers:
         """The server closes: the call ends, and nobody is left on hold for it."""
         if self._transfers is not None:
             call_id = driver.facts.call_id
-            if await self._transfers.dismiss(call_id, patience_s=_PATIENCE_S):
+            order = await self._transfers.dismiss(call_id, patience_s=_PATIENCE_S)
+            if order is not None:
+                self.left(order.seat, order.carrier_call_id)
                 driver.feed(e.TransferEnded(reached=False))
         driver.feed(e.ServerClosing())
 

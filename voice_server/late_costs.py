@@ -6,12 +6,16 @@ import hashlib
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
 
 from db.rows import CallRow, CostBooked
 from voice_server.call import Rate
 from voice_server.call.meter import started_minutes
 from voice_server.ports import CallId
 from voice_server.tariff import Tariff
+from voice_server.twilio.desk import Seat
+
+CONFERENCE_ITEM: Final = "twilio.conference.minutes"  # of each who is in it
 
 
 class LateCosts:
@@ -44,6 +48,12 @@ class LateCosts:
         more = started_minutes(ended_s * 1000) - (started_minutes(booked_ms) if booked_ms else 0)
         if more > 0:
             self.book(call_id, f"twilio.voice_{direction}.minutes", more, key)
+
+    def book_stay(self, seat: Seat, carrier_call_id: str) -> None:
+        """Book what somebody's stay in a conference has cost, who leaves it now."""
+        minutes = started_minutes(max(1, self.now_ms() - seat.since_ms))
+        key = f"{seat.room}/{carrier_call_id}"
+        self.book(seat.attempt.call_id, CONFERENCE_ITEM, minutes, key)
 
     def book(self, call_id: CallId, item: str, quantity: int, key: str) -> None:
         """Book `quantity` of an item; `key` names the occasion: told again it changes nothing."""

@@ -20,7 +20,7 @@ from voice_server.errors import ServiceError
 from voice_server.late_costs import LateCosts
 from voice_server.ports import CallFacts, CallId
 from voice_server.twilio import twiml
-from voice_server.twilio.desk import Attempt, Standing, StatusChange
+from voice_server.twilio.desk import Attempt, Seat, Standing, StatusChange
 
 WORD_S: Final = 80.0  # for the first: by then the human of a warm one was given up
 ACT_S: Final = 10.0  # between a word and what the process that has the call does
@@ -79,14 +79,14 @@ class TransferBook:
         self._carrier = carrier
         self._notes: set[asyncio.Task[None]] = set()
 
-    async def begun(self, attempt: Attempt, facts: CallFacts, *, warm: bool, whisper: str) -> None:
-        """A caller is being put through."""
+    async def begun(self, seat: Seat, facts: CallFacts, *, warm: bool, whisper: str) -> None:
+        """A caller is being put through; a warm transfer lets them wait in `seat`."""
         row = TransferRow(
-            call_id=attempt.call_id,
-            attempt=attempt.number,
+            call_id=seat.attempt.call_id,
+            attempt=seat.attempt.number,
             carrier_call_id=facts.carrier_call_id,
             direction=facts.direction,
-            warm=warm,
+            held_since_ms=seat.since_ms if warm else None,
             whisper=whisper,
         )
         await self._ask(lambda store: store.begin(row, due_s=WORD_S), None)
@@ -161,12 +161,10 @@ class TransferBook:
 
     async def _wind_up(self, store: TransferStore, row: TransferRow) -> None:
         standing = Standing(row.state)
-        if row.warm and standing is not Standing.TAKEN and self._carrier is not None:
-            on_hold = await self._carrier.run(row.carrier_call_id, twiml.hang_up(twiml.NOBODY))
-            if standing is Standing.RINGING and not on_hold:
+        if standing is not Standing.TAKEN and self._carrier is not None:
+            on_hold = await self._dismiss(self._carrier, row)
+            if standing is Standing.RINGING and row.warm and not on_hold:
                 standing = Standing.GONE
-            if row.human_id:
-                await self._carrier.hang_up(row.human_id)
         end = _end(standing, warm=row.warm)
         status = "failed" if end.disposition is Disposition.FAILED else "completed"
         orphan = await store.close(
@@ -175,6 +173,18 @@ class TransferBook:
         if orphan and row.ended_s is not None:
             self._book_line(row, 0, row.ended_s)
         await store.settle(row.call_id, row.attempt)
+
+    async def _dismiss(self, carrier: Carrier, row: TransferRow) -> bool:
+        """End the call of a caller on hold with a word, and the human's; False = they are not."""
+        if row.held_since_ms is None:
+            return False
+        on_hold = await carrier.run(row.carrier_call_id, twiml.hang_up(twiml.NOBODY))
+        if on_hold:
+            seat = Seat(Attempt(row.call_id, row.attempt), row.held_since_ms)
+            self._costs.book_stay(seat, row.carrier_call_id)
+        if row.human_id:
+            await carrier.hang_up(row.human_id)
+        return on_hold
 
     async def _take_over(self, change: StatusChange) -> None:
         sid, ended_s = change.carrier_call_id, max(change.duration_s, 0)

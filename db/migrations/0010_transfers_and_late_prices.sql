@@ -5,7 +5,7 @@ CREATE TABLE call_transfers (
     attempt INTEGER NOT NULL CHECK (attempt > 0),
     carrier_call_id TEXT NOT NULL,  -- the caller's leg
     direction TEXT NOT NULL CHECK (direction IN ('inbound', 'outbound')),
-    warm BOOLEAN NOT NULL,
+    held_since_ms BIGINT,  -- Unix; when the caller was put on hold, NULL = the transfer is blind
     whisper TEXT NOT NULL,  -- what the human hears first; gone once nobody may ask for it
     human_id TEXT NOT NULL DEFAULT '',  -- the human's leg, "" while unknown
     state TEXT NOT NULL DEFAULT 'ringing' CHECK (state IN ('ringing', 'taken', 'missed', 'gone')),

@@ -49,8 +49,8 @@ INSERT INTO dial_intents
     settled_at, price_micro_usd)
 SELECT id, user_id, agent_id, '+12025550177', '+12025550111', 'finished', 'completed',
     twilio_call_id, now(), now(), 14000 FROM call_sessions;
-INSERT INTO call_transfers (call_id, attempt, carrier_call_id, direction, warm, whisper)
-SELECT id, 1, twilio_call_id, 'inbound', true, '' FROM call_sessions;
+INSERT INTO call_transfers (call_id, attempt, carrier_call_id, direction, whisper)
+SELECT id, 1, twilio_call_id, 'inbound', '' FROM call_sessions;
 INSERT INTO prices (item, micro_usd, per, effective_from)
 SELECT 'item-' || i, 1, 1, '2020-01-01'::timestamptz + d * interval '1 day'
 FROM generate_series(1, 50) AS i CROSS JOIN generate_series(1, 20) AS d;

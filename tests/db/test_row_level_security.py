@@ -39,8 +39,8 @@ INSERT INTO call_actual_costs (call_id, item, micro_usd)
 VALUES ('call-{name}', 'twilio.voice_inbound.minutes', 90);
 INSERT INTO call_recordings (id, call_id, user_id, status)
 VALUES ('RE-{name}', 'call-{name}', '{user}', 'completed');
-INSERT INTO call_transfers (call_id, attempt, carrier_call_id, direction, warm, whisper)
-VALUES ('call-{name}', 1, 'CA-{name}', 'inbound', true, 'A leak.');
+INSERT INTO call_transfers (call_id, attempt, carrier_call_id, direction, whisper)
+VALUES ('call-{name}', 1, 'CA-{name}', 'inbound', 'A leak.');
 """
 
 

@@ -16,7 +16,7 @@ ANSWERED = StatusChanged("call-1", "answered", "in-progress", START + 900)
 
 
 def attempt(number: int = 1, **changes: Any) -> TransferRow:
-    facts: dict[str, Any] = {"direction": "inbound", "warm": True, "whisper": "A leak."}
+    facts: dict[str, Any] = {"direction": "inbound", "held_since_ms": START, "whisper": "A leak."}
     return TransferRow("call-1", number, "CA-call-1", **(facts | changes))
 
 

@@ -7,7 +7,7 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 import msgspec
@@ -193,14 +193,25 @@ async def carrier(
         return Callee(pickup=Pickup(after_s=0.01), caller=Polite(), dial=dial)
 
     async with open_twilio(
-        connect_to=f"127.0.0.1:{port}", callees=callee, calls_per_s=100.0, price_after_s=0.0
+        connect_to={PUBLIC.removeprefix("https://"): f"127.0.0.1:{port}"},
+        callees=callee,
+        calls_per_s=100.0,
+        price_after_s=0.0,
     ) as lab:
         yield lab
 
 
+class Account(Protocol):
+    """Where a carrier's API is, and who we are there; `TwilioLab`."""
+
+    url: str
+    account_sid: str
+    auth_token: str
+
+
 @asynccontextmanager
 async def server_at(
-    port: int, lab: TwilioLab, url: str, folder: Path, mind: PutsThrough
+    port: int, carrier: Account, url: str, folder: Path, mind: PutsThrough
 ) -> AsyncIterator[Server]:
     """A server that the carrier reaches at `port`."""
     settings = configuration.load(
@@ -210,10 +221,10 @@ async def server_at(
             "public_url": PUBLIC,
             "insecure_webhooks": False,
             "drain_s": 0,
-            "twilio_api_url": lab.url,
+            "twilio_api_url": carrier.url,
             "DATABASE_URL": url,
-            "TWILIO_AUTH_TOKEN": lab.auth_token,
-            "TWILIO_ACCOUNT_SID": lab.account_sid,
+            "TWILIO_AUTH_TOKEN": carrier.auth_token,
+            "TWILIO_ACCOUNT_SID": carrier.account_sid,
         }
     )
     async with (

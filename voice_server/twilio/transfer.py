@@ -154,15 +154,15 @@ class Transfers:
         if (ringing := self._ringing.get(attempt)) is not None:
             ringing.fetched = True
 
-    async def dismiss(self, call_id: CallId, *, patience_s: float) -> bool:
+    async def dismiss(self, call_id: CallId, *, patience_s: float) -> WarmOrder | None:
         """The server closes: tell a caller on hold that nobody comes, and end their call.
 
-        A human who hears the whisper has `patience_s` to take it. False when the caller is not
-        on hold, or not any more.
+        A human who hears the whisper has `patience_s` to take it. Returns what was ordered for
+        the caller, None when they are not on hold, or not any more.
         """
         here = (r for r in self._ringing.values() if r.order.seat.attempt.call_id == call_id)
         if (ringing := next(here, None)) is None:
-            return False
+            return None
         ringing.dismissed = True
         if ringing.listening:
             with suppress(TimeoutError):
@@ -170,13 +170,13 @@ class Transfers:
                     await ringing.decided.wait()
         ringing.decided.set()
         if ringing.accepted or not await self._missed(ringing):
-            return False
+            return None
         with suppress(ServiceError, TimeoutError):
             async with asyncio.timeout(_SORRY_LIMIT_S):
                 await self._carrier.run(ringing.order.carrier_call_id, twiml.hang_up(twiml.NOBODY))
                 if ringing.human_id:
                     await self._carrier.hang_up(ringing.human_id)
-        return True
+        return ringing.order
 
     async def close(self) -> None:
         """Look after nobody any more."""
