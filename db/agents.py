@@ -11,6 +11,19 @@ DEMO_NUMBER = "+12025550100"  # of the range that is kept free for fiction
 DEMO_AGENT_ID = "demo-receptionist"
 DEMO_USER_ID = "d0000000-0000-4000-8000-000000000001"
 
+_COLUMNS = """
+    agent.id, agent.user_id, tenant.full_name, tenant.phone AS tenant_phone, agent.name,
+    agent.status, phone.number, agent.voice_config, agent.llm_config, agent.behavior_config,
+    agent.elevenlabs_config
+"""
+_BEHIND_NUMBER = f"""
+    SELECT {_COLUMNS} FROM phone_numbers AS phone
+    JOIN ai_agents AS agent ON agent.id = phone.agent_id
+    JOIN user_profiles AS tenant ON tenant.id = phone.user_id
+    WHERE phone.number = $1
+"""
+_ACTIVE = "AND agent.status = 'active' AND tenant.status = 'active'"
+
 
 class PostgresAgentDirectory:
     """Looks agents up by the number that was called."""
@@ -27,18 +40,7 @@ class PostgresAgentDirectory:
         `StoreUnavailable`.
         """
         async with self._pool.server() as connection:
-            row = await connection.fetchrow(
-                """
-                SELECT agent.id, agent.user_id, tenant.full_name, tenant.phone AS tenant_phone,
-                    agent.name, agent.status, phone.number, agent.voice_config,
-                    agent.llm_config, agent.behavior_config, agent.elevenlabs_config
-                FROM phone_numbers AS phone
-                JOIN ai_agents AS agent ON agent.id = phone.agent_id
-                JOIN user_profiles AS tenant ON tenant.id = phone.user_id
-                WHERE phone.number = $1 AND agent.status = 'active' AND tenant.status = 'active'
-                """,
-                number,
-            )
+            row = await connection.fetchrow(_BEHIND_NUMBER + _ACTIVE, number)
         return None if row is None else _agent(row)
 
     async def by_id(self, agent_id: str) -> AgentRow | None:
@@ -48,19 +50,15 @@ class PostgresAgentDirectory:
         """
         async with self._pool.server() as connection:
             row = await connection.fetchrow(
-                """
-                SELECT agent.id, agent.user_id, tenant.full_name, tenant.phone AS tenant_phone,
-                    agent.name, agent.status, coalesce(phone.number, '') AS number,
-                    agent.voice_config, agent.llm_config, agent.behavior_config,
-                    agent.elevenlabs_config
-                FROM ai_agents AS agent
+                f"""
+                SELECT {_COLUMNS} FROM ai_agents AS agent
                 JOIN user_profiles AS tenant ON tenant.id = agent.user_id
                 LEFT JOIN LATERAL (
                     SELECT number FROM phone_numbers AS owned
                     WHERE owned.agent_id = agent.id AND owned.user_id = agent.user_id
                     ORDER BY owned.created_at, owned.number LIMIT 1
                 ) AS phone ON true
-                WHERE agent.id = $1 AND agent.status = 'active' AND tenant.status = 'active'
+                WHERE agent.id = $1 {_ACTIVE}
                 """,
                 agent_id,
             )
@@ -107,18 +105,7 @@ async def seed_demo(pool: Pool) -> AgentRow:
             """,
             DEMO_USER_ID,
         )
-        row = await connection.fetchrow(
-            """
-            SELECT agent.id, agent.user_id, tenant.full_name, tenant.phone AS tenant_phone,
-                agent.name, agent.status, phone.number, agent.voice_config,
-                agent.llm_config, agent.behavior_config, agent.elevenlabs_config
-            FROM phone_numbers AS phone
-            JOIN ai_agents AS agent ON agent.id = phone.agent_id
-            JOIN user_profiles AS tenant ON tenant.id = phone.user_id
-            WHERE phone.number = $1
-            """,
-            DEMO_NUMBER,
-        )
+        row = await connection.fetchrow(_BEHIND_NUMBER, DEMO_NUMBER)
     return _agent(row)
 
 
@@ -129,7 +116,7 @@ def _agent(row: Any) -> AgentRow:
         tenant_name=row["full_name"],
         name=row["name"],
         status=row["status"],
-        phone_number=row["number"],
+        phone_number=row["number"] or "",
         voice_config=row["voice_config"] or "{}",
         llm_config=row["llm_config"] or "{}",
         behavior_config=row["behavior_config"] or "{}",
