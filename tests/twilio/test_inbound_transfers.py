@@ -10,6 +10,7 @@ import pytest
 from tests.twilio.house import HEARD, MISSED, WARM, Polite, house, picks_up, until
 from voice_server.call import Phase
 from voice_server.testing.dialling import MUSIC
+from voice_server.twilio.twiml import NOBODY
 
 pytestmark = pytest.mark.postgres
 
@@ -79,4 +80,41 @@ async def test_a_caller_who_hangs_up_on_hold_pays_for_the_music_and_stops_the_hu
         _, told = await home.record(call_id)
         assert (told["outcome"], told["reason"]) == ("abandoned", "carrier_ended")
         assert home.metered[CONFERENCE] == 1
+        assert await home.costs(call_id) == home.metered
+
+
+async def test_a_server_that_closes_tells_a_caller_on_hold_and_its_record_says_so(
+    postgres: str, tmp_path: Path
+):
+    slow = picks_up()
+    slow.pickup = msgspec.structs.replace(slow.pickup, after_s=600.0)
+    async with house(postgres, tmp_path, human=slow, **WARM) as home:
+        caller = home.ring(Polite())
+        await until(lambda: len(home.lab.calls) == 2 and home.lab.calls[1].status == "ringing")
+        await home.server.desk.drain(0)
+        await home.settled()
+        assert caller.report.said == (MUSIC, NOBODY)
+        assert home.lab.calls[1].report.status == "canceled"
+        (call_id,) = home.calls
+        record, told = await home.record(call_id)
+        assert (record.status, told["outcome"], told["reason"]) == (
+            "failed",
+            "failed",
+            "server_closing",
+        )
+        assert await home.costs(call_id) == home.metered
+
+
+async def test_a_human_who_hears_the_whisper_takes_a_call_from_a_server_that_closes(
+    postgres: str, tmp_path: Path
+):
+    async with house(postgres, tmp_path, human=picks_up(), **WARM) as home:
+        home.ring(Polite())
+        await until(lambda: len(home.lab.calls) == 2 and home.lab.calls[1].phone._tape.said != [])
+        await home.server.desk.drain(0)
+        await home.settled()
+        assert len(home.lab.rooms.met) == 1
+        (call_id,) = home.calls
+        _, told = await home.record(call_id)
+        assert (told["outcome"], told["reason"]) == ("handed_over", "transfer")
         assert await home.costs(call_id) == home.metered
