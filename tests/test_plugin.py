@@ -19,6 +19,7 @@ RECORDINGS = Path(__file__).parent / "recordings"
 @pytest.fixture
 def project(pytester: pytest.Pytester) -> pytest.Pytester:
     """A tenant's tests, with a recording beside them."""
+    pytester.makeini("[pytest]\n")  # nobody else's settings, whatever lies above
     folder = pytester.mkdir("tests")
     (folder / "recordings").mkdir()
     shutil.copy(RECORDINGS / "wrong_number.journal", folder / "recordings" / "call.journal")
