@@ -8,6 +8,13 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "VOICE_SERVER_"
+READING = SettingsConfigDict(
+    env_prefix=PREFIX,
+    env_ignore_empty=True,
+    frozen=True,
+    extra="ignore",
+    hide_input_in_errors=True,
+)
 _URL = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
 
 
@@ -26,13 +33,7 @@ class Provider(StrEnum):
 class ProviderSettings(BaseSettings):
     """Addresses and the server's own keys of all providers, and what seals the tenants' keys."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_ignore_empty=True,
-        frozen=True,
-        extra="ignore",
-        hide_input_in_errors=True,
-    )
+    model_config = READING
 
     twilio_account_sid: str = Field(
         "",

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings
 
 from voice_server.errors import ConfigurationError
 from voice_server.provider_settings import PREFIX as PREFIX
-from voice_server.provider_settings import ProviderSettings
+from voice_server.provider_settings import READING, ProviderSettings
 
 _Part = TypeVar("_Part", bound=BaseSettings)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -25,13 +25,7 @@ def _state_home() -> Path:
 class Storage(BaseSettings):
     """Where things are kept: all that the database commands need."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_ignore_empty=True,
-        frozen=True,
-        extra="ignore",
-        hide_input_in_errors=True,
-    )
+    model_config = READING
 
     data_dir: Path = Field(
         default_factory=lambda: _state_home() / "voice-server",
