@@ -252,7 +252,6 @@ def _string(holder: Any, field: str) -> str:
 
 MESSAGES = Dialect(
     service=SERVICE,
-    base_url="https://api.anthropic.com",
     path="/v1/messages",
     models_query={"limit": 100},
     optional=frozenset({"thinking", "tool_choice"}),

@@ -23,9 +23,7 @@ class Connection:
 
     __slots__ = ("_client", "_errors", "_stream", "dialect", "memory", "source", "warmth")
 
-    def __init__(
-        self, dialect: Dialect, api_key: str, *, base_url: str = "", timeout_s: float
-    ) -> None:
+    def __init__(self, dialect: Dialect, api_key: str, *, base_url: str, timeout_s: float) -> None:
         """`timeout_s` bounds what a reply's own limits do not: connecting and key checks."""
         import httpx2
 
@@ -36,7 +34,7 @@ class Connection:
         )
         self._client = sdk.client(
             api_key=api_key,
-            base_url=base_url or dialect.base_url,
+            base_url=base_url,
             max_retries=0,
             timeout=timeout_s,
             http_client=http,

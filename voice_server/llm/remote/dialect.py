@@ -52,8 +52,7 @@ class Dialect(msgspec.Struct, frozen=True):
     """One provider's way; `service` is its name in costs, errors and logs."""
 
     service: str
-    base_url: str
-    path: str  # below `base_url`
+    path: str  # below the base URL
     models_query: dict[str, object]
     optional: frozenset[str]  # parameters an answer can do without
     rehearsal: bytes  # an answer on the wire

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from voice_server.llm.remote.anthropic_chat import MESSAGES
 from voice_server.llm.remote.dialect import Dialect
-from voice_server.llm.remote.openai_chat import BASE_URLS, compatible
+from voice_server.llm.remote.openai_chat import compatible
 
 DIALECTS: dict[str, Dialect] = {
     "anthropic": MESSAGES,
-    **{provider: compatible(provider) for provider in BASE_URLS},
+    "openai": compatible("openai"),
+    "google": compatible("google"),
+    "grok": compatible("grok"),
 }

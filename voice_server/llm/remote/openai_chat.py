@@ -28,11 +28,6 @@ from voice_server.llm.tool_schemas import for_openai
 from voice_server.ports import ReplyRequest
 
 CompatibleProvider: TypeAlias = Literal["openai", "google", "grok"]
-BASE_URLS: dict[CompatibleProvider, str] = {
-    "openai": "https://api.openai.com/v1",
-    "google": "https://generativelanguage.googleapis.com/v1beta/openai/",
-    "grok": "https://api.x.ai/v1",
-}
 _OPTIONAL = frozenset(
     {
         "temperature",
@@ -193,7 +188,6 @@ def compatible(provider: CompatibleProvider) -> Dialect:
     """The dialect of OpenAI, or of one that speaks it too."""
     return Dialect(
         service=provider,
-        base_url=BASE_URLS[provider],
         path="/chat/completions",
         models_query={},
         optional=_OPTIONAL,
