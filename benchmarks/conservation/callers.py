@@ -34,8 +34,8 @@ _QUESTIONS: Final = (
     "Oh sorry, I think I have the wrong number.",
 )
 
-# Between them every way to a provider: both commit strategies, both voice sockets, either
-# maker of models first and the other as its hedge, a hosted agent.
+# Between them every way to a provider: both commit strategies, both voice sockets, each maker
+# of models first and others as its hedge, a hosted agent.
 _AGENTS: Final[dict[str, dict[str, dict[str, Any]]]] = {
     db.DEMO_NUMBER: {},
     "+12025550101": {
@@ -50,6 +50,8 @@ _AGENTS: Final[dict[str, dict[str, dict[str, Any]]]] = {
         "llm_config": {"model": "gpt-6-luna"},
     },
     "+12025550103": {"elevenlabs_config": {"agent_id": AGENT_ID}},
+    "+12025550104": {"llm_config": {"model": "gemini-3.5-flash-lite"}},
+    "+12025550105": {"llm_config": {"model": "grok-4.20-non-reasoning"}},
 }
 
 

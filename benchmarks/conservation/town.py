@@ -20,7 +20,7 @@ from voice_server.testing.lab.faults import Fault, FaultPlan, Injection
 from voice_server.testing.lab.host import hosting
 from voice_server.testing.lab.mind import Asked, ReceptionistMind, Said, Wanted, facts_of
 from voice_server.testing.lab.model import ModelSimulator
-from voice_server.testing.lab.openai import chat_completions
+from voice_server.testing.lab.openai import chat_completions, compatible
 from voice_server.testing.lab.serpapi import SerpApiSimulator
 
 WEB_QUESTION: Final = "look up"  # callers who say this have the model search the web
@@ -32,7 +32,26 @@ _CLOSE_CODES: Final = (1000, 1001, 1008, 1011, 1012, 1013, 3000, 4001, 4999)
 # Odd fractions of a ms: nothing a provider does falls on the instant of a frame or a deadline
 # of ours, so that neither side sees half of what happens at one instant.
 _DELAYS: Final = Delays(final_s=0.150317, first_audio_s=0.075413, speed=9.8713)
-_PACES: Final = {"openai": Pace(0.200731, 0.0101379), "anthropic": Pace(0.300577, 0.0120713)}
+_PACES: Final = {
+    "openai": Pace(0.200731, 0.0101379),
+    "anthropic": Pace(0.300577, 0.0120713),
+    "google": Pace(0.250391, 0.0110897),
+    "grok": Pace(0.220813, 0.0130541),
+}
+_WIRES: Final = {
+    "openai": chat_completions(),
+    "anthropic": messages(),
+    "google": chat_completions("google", quirks=compatible()),
+    "grok": chat_completions("grok", quirks=compatible()),
+}
+# How a server is told of each maker of models.
+_KEYS: Final = {
+    "openai": "OPENAI_API_KEY",
+    "anthropic": "ANTHROPIC_API_KEY",
+    "google": "GEMINI_API_KEY",
+    "grok": "XAI_API_KEY",
+}
+_PATHS: Final = {"openai": "/v1", "anthropic": "", "google": "/v1beta/openai", "grok": "/v1"}
 
 
 class Dice(FaultPlan):
@@ -162,13 +181,9 @@ async def open_town(seed: int, share: float) -> AsyncIterator[Town]:
         return Dice(next(chances), min(1.0, share * more), most_bytes, faults)
 
     mind = CuriousMind(next(chances))
-    minds: dict[str, ModelSimulator] = {
-        "openai": ModelSimulator(
-            chat_completions(), mind=mind, plan=dice(120), pace=_PACES["openai"]
-        ),
-        "anthropic": ModelSimulator(
-            messages(), mind=mind, plan=dice(120), pace=_PACES["anthropic"]
-        ),
+    minds = {
+        name: ModelSimulator(wire, mind=mind, plan=dice(120), pace=_PACES[name])
+        for name, wire in _WIRES.items()
     }
     search = SerpApiSimulator(plan=dice(2), searches_left=1_000_000)
     settings: dict[str, Any] = {"SERPAPI_API_KEY": "lab-serpapi-key"}
@@ -186,6 +201,6 @@ async def open_town(seed: int, share: float) -> AsyncIterator[Town]:
         settings["serpapi_api_url"] = await stack.enter_async_context(hosting(search.app))
         for name, simulator in minds.items():
             url = await stack.enter_async_context(hosting(simulator.app))
-            settings[f"{name.upper()}_API_KEY"] = f"lab-{name}-key"
-            settings[f"{name}_api_url"] = url if name == "anthropic" else f"{url}/v1"
+            settings[_KEYS[name]] = f"lab-{name}-key"
+            settings[f"{name}_api_url"] = f"{url}{_PATHS[name]}"
         yield Town(speech, minds, search, settings)

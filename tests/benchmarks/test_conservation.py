@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from datetime import date
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,8 @@ from benchmarks.conservation.books import Ledger, read
 from benchmarks.conservation.callers import Plan, hire, plans
 from benchmarks.conservation.run import Report, conserve
 from benchmarks.conservation.town import Dice
+from voice_server.llm.catalogue import shipped
+from voice_server.llm.remote.mind import wanted_provider
 from voice_server.testing.lab.faults import Fault, Injection
 from voice_server.testing.virtual import VirtualLoop
 
@@ -56,9 +59,12 @@ async def test_the_agents_of_the_calls_are_hired_once(database: str) -> None:
     await hire(database)
     pool = await db.open_pool(database, size=1)
     directory = db.PostgresAgentDirectory(pool)
-    agents = [await directory.for_number(f"+1202555010{number}") for number in range(4)]
+    agents = [await directory.for_number(f"+1202555010{number}") for number in range(6)]
     await pool.close()
-    assert len({agent.agent_id for agent in agents if agent is not None}) == 4
+    hired = [agent for agent in agents if agent is not None]
+    assert len({agent.agent_id for agent in hired}) == 6
+    makers = {wanted_provider(one.llm_config, shipped(), date(2026, 11, 22)) for one in hired}
+    assert makers == {None, "openai", "anthropic", "google", "grok"}
 
 
 def test_money_is_rounded_up_for_each_item_of_a_call():
