@@ -28,3 +28,7 @@ CREATE POLICY "Admins view all transfers" ON call_transfers FOR SELECT TO authen
     USING ((SELECT private.is_admin()));
 CREATE INDEX idx_call_transfers_due ON call_transfers(due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX idx_call_transfers_carrier ON call_transfers(carrier_call_id);
+
+-- The language model of a hosted agent is booked as the service passes it on, in micro-dollars.
+INSERT INTO prices (item, micro_usd, per, effective_from, source) VALUES
+('elevenlabs.agents_llm.micro_usd', 1, 1, '2000-01-01T00:00:00Z', 'as told for each call');

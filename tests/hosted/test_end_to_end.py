@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ pytestmark = [pytest.mark.weights, pytest.mark.postgres, pytest.mark.slow]
 
 SCAM = CALLER.with_name("scam_refund.wav")
 MINUTES = "elevenlabs.agents.milliseconds"
+LLM = "elevenlabs.agents_llm.micro_usd"
 LONGEST_WAIT_MS = 2_000
 
 
@@ -57,19 +59,25 @@ async def call(opened: Box, dsn: str, number: str, wav: Path = CALLER) -> Story:
     """Let the caller call, and read everything back."""
     result, report = await opened.call(caller_for(wav), to_number=number)
     assert report.errors == report.wire_problems == ()
+    return Story(
+        result,
+        replay(Path(result.journal)),
+        await session(dsn, result.call_id),
+        await costs_of(opened, dsn, result.call_id),
+    )
+
+
+async def costs_of(opened: Box, dsn: str, call_id: str) -> dict[str, tuple[int, int]]:
+    """What is booked by now: quantity and micro-dollars, by item."""
+    await opened.server.outbox.flush()
     with hold_time():
         rows = await fetch(
             dsn,
             "SELECT item, sum(quantity)::bigint AS quantity, sum(micro_usd)::bigint AS cost "
             "FROM call_costs WHERE call_id = $1 GROUP BY item",
-            result.call_id,
+            call_id,
         )
-    return Story(
-        result,
-        replay(Path(result.journal)),
-        await session(dsn, result.call_id),
-        {row["item"]: (row["quantity"], row["cost"]) for row in rows},
-    )
+    return {row["item"]: (row["quantity"], row["cost"]) for row in rows}
 
 
 def test_a_caller_books_with_the_hosted_agent_and_everything_is_in_the_books(
@@ -80,6 +88,12 @@ def test_a_caller_books_with_the_hosted_agent_and_everything_is_in_the_books(
             number = await number_of(postgres, overrides=["first_message"])
             story = await call(opened, postgres, number)
             [opening] = labs.speech.house.openings
+            assert LLM not in story.costs
+            await asyncio.sleep(30)  # until the service knows
+            late = await costs_of(opened, postgres, story.result.call_id)
+            assert late[LLM] == (labs.metered[LLM],) * 2
+            whole = await session(postgres, story.result.call_id)
+            assert whole["cost_usd"] > story.row["cost_usd"]
         assert (story.result.status, story.result.outcome) == ("completed", "booked")
         assert story.result.order_id
         assert story.row["elevenlabs_conversation_id"].startswith("conv_")
@@ -95,7 +109,7 @@ def test_a_caller_books_with_the_hosted_agent_and_everything_is_in_the_books(
         assert ms == pytest.approx(labs.metered[MINUTES], abs=5)
         assert cost == pytest.approx(ms * 80_000 / 60_000, abs=10)  # 0.08 dollars a minute
         others = {item for item in labs.metered if ".tts." not in item}  # phrases kept ready
-        assert others == {MINUTES}
+        assert others == {MINUTES, LLM}
         assert len([ms for ms in story.told.latencies_ms if ms >= 0]) >= 8
         assert max(story.waits_ms) <= LONGEST_WAIT_MS
 

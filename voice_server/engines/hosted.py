@@ -16,6 +16,7 @@ from voice_server.engines.plan import Plan, Spend
 from voice_server.engines.tally import Tally
 from voice_server.hosted import (
     Door,
+    HostedBills,
     HostedConfig,
     HostedConversation,
     HostedEars,
@@ -48,11 +49,14 @@ class HostedPlan(msgspec.Struct, frozen=True):
     opening: Opening
     health: Health
     spend_of: Callable[[Spend], Spend]
+    bills: HostedBills
 
     def services(self, spend: Spend) -> Services:
         """The collaborators of the call; they share one conversation with the agent."""
         services = self.ordinary.services(spend)
-        conversation = HostedConversation(self.door, self.opening, self.spend_of(spend), LIMITS)
+        conversation = HostedConversation(
+            self.door, self.opening, self.spend_of(spend), LIMITS, self.bills
+        )
         ears = [
             EarsLink(HostedEars(conversation), self.health),
             EarsLink(services.speech_to_text, Health("ordinary ears")),
@@ -75,6 +79,7 @@ class HostedAgents:
         self._http = http
         self._tally = Tally(metrics, Provider.ELEVENLABS.value, Engine.HOSTED_AGENT.value)
         self._health: OrderedDict[tuple[Account | None, str], Health] = OrderedDict()
+        self._bills = HostedBills()
 
     async def plan(
         self,
@@ -102,7 +107,12 @@ class HostedAgents:
             voice_id=voice_id,
             variables=_variables(facts),
         )
-        return HostedPlan(ordinary, door, opening, health, _spend_of(account, facts))
+        spend_of = _spend_of(account, facts)
+        return HostedPlan(ordinary, door, opening, health, spend_of, self._bills)
+
+    async def close(self) -> None:
+        """Ask for what was not told yet of calls that are over."""
+        await self._bills.close()
 
     def _health_of(self, account: Account | None, agent_id: str) -> Health:
         place = (account, agent_id)

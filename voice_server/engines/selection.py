@@ -317,6 +317,7 @@ class Engines:
 
     async def close(self) -> None:
         """Close all connections to providers."""
+        await self._hosted.close()
         await self._sockets.close()
         await self._accounts.close()
         await self._notes.close()

@@ -26,6 +26,7 @@ from voice_server.call.events import (
 )
 from voice_server.errors import ServiceError, ServiceRejected, ServiceUnavailable
 from voice_server.hosted import wire
+from voice_server.hosted.bills import HostedBills
 from voice_server.hosted.config import HostedConfig, Override, Variable
 from voice_server.hosted.door import Door
 from voice_server.hosted.response import Response
@@ -81,10 +82,15 @@ class HostedConversation:
     """
 
     def __init__(
-        self, door: Door, opening: Opening, spend: Callable[[Consumed], None], limits: Limits
+        self,
+        door: Door,
+        opening: Opening,
+        spend: Callable[[Consumed], None],
+        limits: Limits,
+        bills: HostedBills | None = None,
     ) -> None:
-        """`limits`: first byte of the connection and of audio; between two pieces of audio;
-        total = how long an answer may take to begin."""
+        """`bills` ask for what is only known after the end. `limits`: first byte of the connection
+        and of audio; between two pieces of audio; total = how long an answer may take to begin."""
         self.limits = limits
         self.error: Exception | None = None
         self.facts: deque[Fact] = deque()
@@ -96,6 +102,8 @@ class HostedConversation:
         self._door = door
         self._opening = opening
         self._spend = spend
+        self._bills = bills
+        self._id = ""
         self._loop = asyncio.get_running_loop()
         self._audio = bytearray()
         self._outbox: deque[str] = deque()
@@ -251,6 +259,8 @@ class HostedConversation:
         finally:
             self._bill()
             self._billed_at = None
+            if self._id and self._bills is not None and self._door.has_account:
+                self._bills.ask(self._door, self._id, self._spend)
             await socket.close()
 
     async def _send(self, socket: ClientConnection) -> None:
@@ -309,6 +319,7 @@ class HostedConversation:
             fix = "set the agent's input and output audio format to mu-law 8000 Hz"
             raise ServiceRejected(wire.SERVICE, f"the agent does not speak telephone audio; {fix}")
         self._billed_at = self._loop.time()
+        self._id = began.conversation_id
         self.report(ConversationOpened(began.conversation_id))
 
     def _said(self, said: wire.Said) -> None:

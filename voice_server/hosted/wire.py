@@ -17,6 +17,7 @@ SERVICE = "ElevenLabs Agents"
 AUDIO_FORMAT = "ulaw_8000"
 PATH = ("v1", "convai", "conversation")
 SIGNED_URL_PATH = (*PATH, "get-signed-url")
+CONVERSATIONS_PATH = ("v1", "convai", "conversations")
 
 
 class Began(msgspec.Struct, frozen=True):

@@ -74,7 +74,7 @@ class Meter:
     def __init__(self) -> None:
         self._audio: Counter[str] = Counter()  # bytes, by model
         self._characters: Counter[str] = Counter()
-        self._conversations_ms = 0
+        self._conversations_ms = self._llm_micro_usd = 0
 
     def hear(self, model: str, mulaw_bytes: int) -> None:
         """Audio has arrived."""
@@ -84,16 +84,20 @@ class Meter:
         """Text has arrived."""
         self._characters[model] += characters
 
-    def converse(self, ms: int) -> None:
+    def converse(self, ms: int, llm_micro_usd: int) -> None:
         """A conversation with an agent is over."""
         self._conversations_ms += ms
+        self._llm_micro_usd += llm_micro_usd
 
     @property
     def items(self) -> dict[str, int]:
         """Quantities, by item; nothing that is 0."""
         ears = {f"elevenlabs.stt.{m}.milliseconds": n // 8 for m, n in self._audio.items()}
         voice = {f"elevenlabs.tts.{m}.characters": n for m, n in self._characters.items()}
-        agents = {"elevenlabs.agents.milliseconds": self._conversations_ms}
+        agents = {
+            "elevenlabs.agents.milliseconds": self._conversations_ms,
+            "elevenlabs.agents_llm.micro_usd": self._llm_micro_usd,
+        }
         items = ears | voice | agents
         return {item: quantity for item, quantity in items.items() if quantity}
 

@@ -7,6 +7,7 @@ own affair, as with the real ones: it guesses how far its audio has played.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,27 @@ class LabAgent(msgspec.Struct, frozen=True):
     think_s: float = 0.2
     ping_s: float = 2.0
     alignment: bool = True
+    llm_micro_usd: int = 400  # an answer, whether it is heard or not
+    billed_after_s: float = 8.0  # until then nobody knows what a conversation has cost
+
+
+class Talked(msgspec.Struct, frozen=True):
+    """A conversation that is over."""
+
+    agent: LabAgent
+    ended_at: float
+    ms: int
+    llm_micro_usd: int
+
+    def described(self, conversation_id: str, now: float) -> dict[str, Any]:
+        """What the service tells of it; a small part of it."""
+        known = now >= self.ended_at + self.agent.billed_after_s
+        charging = {"llm_price": self.llm_micro_usd / 1_000_000} if known else {}
+        return {
+            "conversation_id": conversation_id,
+            "status": "done" if known else "processing",
+            "metadata": {"call_duration_secs": self.ms // 1000, "charging": charging},
+        }
 
 
 class AgentHouse:
@@ -62,6 +84,7 @@ class AgentHouse:
         self.updates: list[str] = []
         self.results: list[dict[str, Any]] = []
         self.pongs = 0
+        self.talked: dict[str, Talked] = {}
         self._signed: dict[str, str] = {}  # by token, until it is used
 
     def routes(self, lab: ElevenLabsLab) -> list[Route | WebSocketRoute]:
@@ -84,11 +107,31 @@ class AgentHouse:
             refusal = self._refusal(lab, request, agent_id)
             return refusal or JSONResponse(_described(agent_id, self.agents[agent_id]))
 
+        async def tell(request: Request) -> Response:
+            if request.headers.get("xi-api-key") != lab.key:
+                return problem(401, "invalid_api_key")
+            conversation_id = request.path_params["conversation_id"]
+            talked = self.talked.get(conversation_id)
+            if talked is None:
+                return problem(404, "conversation_not_found")
+            now = asyncio.get_running_loop().time()
+            return JSONResponse(talked.described(conversation_id, now))
+
         return [
             WebSocketRoute("/v1/convai/conversation", talk),
+            Route("/v1/convai/conversations/{conversation_id}", tell),
             Route("/v1/convai/conversation/get-signed-url", sign),
             Route("/v1/convai/agents/{agent_id}", describe),
         ]
+
+    def end(
+        self, lab: ElevenLabsLab, conversation_id: str, agent: LabAgent, *, ms: int, thoughts: int
+    ) -> None:
+        """A conversation is over: bill it."""
+        cost = thoughts * agent.llm_micro_usd
+        ended_at = asyncio.get_running_loop().time()
+        self.talked[conversation_id] = Talked(agent, ended_at, ms, cost)
+        lab.meter.converse(ms, cost)
 
     def admitted(self, agent_id: str, token: str) -> LabAgent | None:
         """The agent that this address leads to; a token is used up."""

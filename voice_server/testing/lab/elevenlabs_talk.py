@@ -48,10 +48,12 @@ class TalkSession:
         self.wire = FaultySocket(socket, house.faults.take(), self._fail, _ERRORS)
         self._loop = asyncio.get_running_loop()
         self._agent: LabAgent
+        self._id = f"conv_{lab.number()}"
         self._numbers = itertools.count(1)
         self._number = 0  # of the turn in progress
         self._history: list[Entry] = []
         self._turn: asyncio.Task[None] | None = None
+        self._thoughts = 0
         self._results: dict[str, asyncio.Future[str]] = {}
         self._hearing = bytearray()
         self._voiced_ms = self._quiet_ms = self._partial_ms = 0
@@ -79,7 +81,8 @@ class TalkSession:
             pass  # the peer is gone, or we have closed
         finally:
             if began is not None:
-                self._lab.meter.converse(int((self._loop.time() - began) * 1000 + 1e-6))
+                ms = int((self._loop.time() - began) * 1000 + 1e-6)
+                self._house.end(self._lab, self._id, self._agent, ms=ms, thoughts=self._thoughts)
             self._house.talking.discard(self)
             tasks = [pinging, *filter(None, [self._turn])]
             for task in tasks:
@@ -107,7 +110,7 @@ class TalkSession:
         await self._tell(
             "conversation_initiation_metadata",
             "conversation_initiation_metadata_event",
-            conversation_id=f"conv_{self._lab.number()}",
+            conversation_id=self._id,
             agent_output_audio_format=self._agent.audio_format,
             user_input_audio_format=self._agent.audio_format,
         )
@@ -212,6 +215,7 @@ class TalkSession:
         await self._stop()
         self._history += entries
         self._begin_turn()
+        self._thoughts += 1
         self._turn = self._loop.create_task(self._think(), name="lab agent")
 
     async def _stop(self) -> None:
