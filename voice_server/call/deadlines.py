@@ -49,10 +49,6 @@ class Deadlines:
         self._at.clear()
         self.next = None
 
-    def armed(self, name: Deadline) -> bool:
-        """Whether `name` is set."""
-        return name in self._at
-
     def take_due(self, now: int) -> Deadline | None:
         """Disarm and return the first deadline due at `now`; call until it returns None."""
         if self.next is None or now < self.next:

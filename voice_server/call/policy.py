@@ -59,6 +59,7 @@ class Policy(msgspec.Struct, frozen=True):
     )
     scam_hand_over: str = "I'll put you through to a colleague for this. One moment, please."
     scam_closing: str = "I can't help with this request, so I'm ending the call. Goodbye."
+    # The whole price list: an engine that takes over in mid-call has its price. 2 KB of a journal.
     tariff: tuple[Rate, ...] = ()
     carrier_items: tuple[str, ...] = ()  # what the carrier bills per started minute
     stream_items: tuple[str, ...] = ()  # the same, of each media stream
