@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import msgspec
@@ -111,6 +112,7 @@ async def test_a_human_who_hears_the_whisper_takes_a_call_from_a_server_that_clo
     async with house(postgres, tmp_path, human=picks_up(), **WARM) as home:
         home.ring(Polite())
         await until(lambda: len(home.lab.calls) == 2 and home.lab.calls[1].phone._tape.said != [])
+        await asyncio.sleep(4)  # of the seven that the whisper takes
         await home.server.desk.drain(0)
         await home.settled()
         assert len(home.lab.rooms.met) == 1
