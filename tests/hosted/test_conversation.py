@@ -113,8 +113,11 @@ def test_a_service_that_does_not_greet_is_given_up(virtual):
 
 @pytest.mark.parametrize(
     "fault",
-    [Fault.DROP, Fault.CLOSE, Fault.GARBAGE, Fault.SERVER_ERROR, Fault.QUOTA],
-)
+    [
+        Fault.DROP, Fault.CLOSE, Fault.GARBAGE, Fault.SERVER_ERROR, Fault.RATE_LIMITED,
+        Fault.QUOTA,
+    ],
+)  # fmt: skip
 def test_a_conversation_that_dies_in_the_middle_is_lost_at_once(virtual, fault):
     async def scene() -> None:
         spent: Counter[str] = Counter()
@@ -123,7 +126,7 @@ def test_a_conversation_that_dies_in_the_middle_is_lost_at_once(virtual, fault):
             await one.hush(2)
             assert one.error is not None
             assert one.error_at < 1.3
-        assert spent[COST_ITEM] == pytest.approx(one.lab.meter.items[COST_ITEM], abs=5)
+        assert 0 < spent[COST_ITEM] == one.lab.meter.items[COST_ITEM]
 
     virtual(scene())
 

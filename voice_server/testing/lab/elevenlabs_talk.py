@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import itertools
+import math
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -54,6 +55,7 @@ class TalkSession:
         self._history: list[Entry] = []
         self._turn: asyncio.Task[None] | None = None
         self._thoughts = 0
+        self._failed_at = math.inf  # an error of ours ends the conversation, not the socket's end
         self._results: dict[str, asyncio.Future[str]] = {}
         self._hearing = bytearray()
         self._voiced_ms = self._quiet_ms = self._partial_ms = 0
@@ -81,7 +83,7 @@ class TalkSession:
             pass  # the peer is gone, or we have closed
         finally:
             if began is not None:
-                ms = int((self._loop.time() - began) * 1000 + 1e-6)
+                ms = int((min(self._loop.time(), self._failed_at) - began) * 1000 + 1e-6)
                 self._house.end(self._lab, self._id, self._agent, ms=ms, thoughts=self._thoughts)
             self._house.talking.discard(self)
             tasks = [pinging, *filter(None, [self._turn])]
@@ -342,4 +344,5 @@ class TalkSession:
         code = 1011 if error_type == "unknown" else 1008
         error = {"code": code, "error_type": error_type, "message": "what it has to say"}
         await self.wire.send({"type": "client_error", "error_event": error})
+        self._failed_at = self._loop.time()
         await self.wire.close(code)
