@@ -34,6 +34,7 @@ from detectors.patterns import (
     tells_of_a_call,
 )
 from detectors.phrases import Phrase, Tactic
+from models.scam.features import content_words
 from models.scam.manifest import FOLDER, Manifest, ModelError, read_kinds, read_manifest, read_model
 
 TEXT_LIMIT = 8_000  # characters of a segment that are looked at: ten minutes of speech
@@ -107,6 +108,7 @@ class ScamDetector:
         "_memory",
         "_model",
         "_report_left",
+        "_telling",
         "_timeline",
         "_words",
     )
@@ -124,7 +126,7 @@ class ScamDetector:
         self._carried: tuple[str, ...] = ()
         self._margin: float | None = None
         self._leaning: Leaning | None = None
-        self._report_left = self._words = self._english = 0
+        self._report_left = self._words = self._telling = self._english = 0
         self._last = Assessment(0.0, 0.0, Severity.MINIMAL, -1, "", model_version=model.version)
 
     def feed(self, segments: Sequence[Segment]) -> Assessment:
@@ -160,7 +162,7 @@ class ScamDetector:
                 for (detector, _), finding in self._findings.items()
                 if detector == "behaviour"
             ),
-            caller_words=self._words,
+            caller_words=self._telling,
             english=min(1.0, self._english / (ENGLISH_SHARE * max(1, self._words))),
             other_words=self._timeline.other_words,
         )
@@ -177,6 +179,7 @@ class ScamDetector:
     def _hear_caller(self, utterance: Utterance) -> None:
         self._carried = utterance.tail()
         self._words += len(utterance.words)
+        self._telling += len(content_words(word.plain for word in utterance.words))
         self._english += sum(word.plain in ENGLISH for word in utterance.words)
         if tells_of_a_call(utterance):
             self._report_left = REPORT_UTTERANCES

@@ -37,7 +37,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """What is known of a party at one moment.
 
     `margin` is the classifier's log odds, None while it has heard nothing; `pattern`, `keyword`
-    and `behaviour` are points (`detectors.patterns.points`), 0 and up.
+    and `behaviour` are points (`detectors.patterns.points`), 0 and up. `caller_words` are those
+    that say something: no greetings, thanks or fillers.
     """
 
     margin: float | None

@@ -20,7 +20,7 @@ from detectors.fusion import Evidence, fuse, terms
 from detectors.left_out import Heard
 from models.scam.manifest import Fusion
 
-HONEST_WEIGHT = 40.0
+HONEST_WEIGHT = 10.0
 PRIOR_WEIGHT = 5e-3  # for a slope that is off by one standard deviation of its term
 EARLY_WEIGHT, EARLY_WORDS = 4.0, 30.0  # first words weigh up to five times as much as later ones
 # The calls there are to learn from are too short to tell, and none has a single word.

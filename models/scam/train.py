@@ -12,7 +12,7 @@ from models.scam.manifest import KINDS_FILE, MODEL_FILE, Fusion, Kinds, Manifest
 from models.scam.operating_points import BANDS, PHRASE_WEIGHT, TACTIC_ODDS
 
 NAME = "scam-twins"
-RELEASE = "3.0"
+RELEASE = "4.0"
 
 
 def sources_of(conversations: Sequence[Conversation]) -> tuple[Source, ...]:

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from detectors.assessment import Assessment, Segment, Severity
 from detectors.conversation import ConversationDetector
 from detectors.detector import ScamModel
+from detectors.fusion import Evidence
 from tests.detectors.speech import BOOKING, HARMLESS, ROBOCALL, conversation
 from tests.detectors.test_scenarios import HONEST, SCAMS
 
-# How far harmless changes may move the risk: the bands are 0.2 and more apart.
-RAISED, MOVED, SPLIT = 0.1, 0.1, 0.15
+# How far harmless changes may move the risk. What is raised most is `my credit card was charged`:
+# the phrase weighs less where it opens what is said.
+RAISED, MOVED, SPLIT = 0.2, 0.1, 0.15
 ANSWERED = 0.2  # a caller whom somebody answers is a little less like a recording
 FEW = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CALLS = st.sampled_from([*SCAMS.values(), *HONEST.values(), BOOKING])
@@ -30,6 +32,12 @@ EITHER = {
 def hear(model: ScamModel, segments: Sequence[Segment]) -> list[Assessment]:
     detector = ConversationDetector(model)
     return [detector.feed([segment]) for segment in segments]
+
+
+def evidence(model: ScamModel, lines: Sequence[str]) -> tuple[Evidence, ...]:
+    detector = ConversationDetector(model)
+    detector.feed(conversation(*lines))
+    return detector.evidence()
 
 
 def last(model: ScamModel, lines: Sequence[str]) -> float:
@@ -60,6 +68,18 @@ def test_harmless_remarks_never_raise_the_risk_by_much(
     for place, remark in added:
         longer.insert(min(place, len(longer)), remark)
     assert highest(model, longer) <= highest(model, lines) + RAISED
+
+
+@pytest.mark.parametrize("name", EITHER)
+@pytest.mark.parametrize("courtesy", ["thank you very much", "hello good morning", "sorry please"])
+def test_courtesies_say_nothing_to_the_classifier(
+    model: ScamModel, name: str, courtesy: str
+) -> None:
+    lines = EITHER[name]
+    for longer in ([courtesy, *lines], [*lines[:2], courtesy, *lines[2:]]):
+        (plain,), (polite,) = (evidence(model, each) for each in (lines, longer))
+        assert polite.margin == pytest.approx(plain.margin, abs=1e-4)
+        assert polite.caller_words == plain.caller_words
 
 
 @FEW

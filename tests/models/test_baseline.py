@@ -27,7 +27,7 @@ def anew(taught: Sequence[str], scam: Sequence[bool], asked: Sequence[str]) -> l
     )
     rows = hstack([each.fit_transform(taught) for each in vectorizers])
     model = LogisticRegression(
-        C=3.0, class_weight="balanced", solver="liblinear", random_state=1
+        C=3.0, class_weight="balanced", solver="liblinear", dual=True, random_state=1
     ).fit(rows, scam)
     return model.predict_proba(hstack([each.transform(asked) for each in vectorizers]))[:, 1]
 

@@ -59,7 +59,21 @@ def test_case_and_punctuation_change_no_feature(words: list[str]) -> None:
 
 def test_what_tells_corpora_apart_is_left_out() -> None:
     text = "hello this is harper valley national bank press 1 for 20 dollars uh please"
-    kept = "this is bank press 0 for 0 dollars please"
+    kept = "this is bank press 0 for 0 dollars"
+    assert content_words(text.split()) == kept.split()
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("thank you very much", ""),
+        ("thanks so much again sir goodbye", ""),
+        ("thank you for calling", "for calling"),
+        ("so thank you you have won", "so have won"),
+        ("you have won please hold", "you have won hold"),
+    ],
+)
+def test_courtesies_are_left_out(text: str, kept: str) -> None:
     assert content_words(text.split()) == kept.split()
 
 

@@ -122,29 +122,36 @@ class Course:
 
     def run(self) -> Figures:
         """Teach and ask; the order of the figures is that of the report."""
+        elsewhere = ids_of([*self._unseen, *self._hard])
         campaigns = self._leave_out(campaign_folds(self._taught))
         origins = self._leave_out(origin_folds(self._taught, quick=self._quick))
-        folds = [*campaigns, *origins]
-        heard = self._school.teach([lesson for _, lesson in folds], "leave out")
+        folds, new = [*campaigns, *origins], len(campaigns)
+        lessons = [lesson for _, lesson in campaigns]
+        lessons += [Lesson(lesson.taught, [*lesson.asked, *elsewhere]) for _, lesson in origins]
+        answers = self._school.teach(lessons, "leave out")
+        heard = [some[: len(own.asked)] for (_, own), some in zip(folds, answers, strict=True)]
         fusions = self._school.weigh(
             [each for some in heard for each in some], [fold.ids for fold, _ in folds]
         )
         judged = [Judged(fusion, some) for fusion, some in zip(fusions, heard, strict=True)]
-        asked = ids_of([*self._unseen, *self._hard])
-        last = Lesson(frozenset(ids_of(self._taught)), asked)
+        last = Lesson(frozenset(ids_of(self._taught)), elsewhere)
         plainly = self._school.teach_plainly([*(each for _, each in folds), last], "baseline")
-        new, unseen = len(campaigns), len(self._unseen)
+        unseen = len(self._unseen)
         return Figures(
             campaigns=judged[:new],
             campaigns_baseline=[each for some in plainly[:new] for each in some],
             left_out=judged[new:],
             left_out_baseline=[each for some in plainly[new:-1] for each in some],
+            without=[
+                (fold.name, some[len(own.asked) :])
+                for (fold, own), some in zip(origins, answers[new:], strict=True)
+            ],
             unseen=self._listen(self._unseen),
             unseen_baseline=plainly[-1][:unseen],
             hard=self._listen(self._hard),
             hard_baseline=plainly[-1][unseen:],
             hard_taught=self._hard_taught(),
-            curve=self._learning_curve(asked),
+            curve=self._learning_curve(elsewhere),
             kinds=tell_left_out(self._taught, self._shipped),
             speed=self._speed(),
         )

@@ -40,6 +40,7 @@ class Figures(msgspec.Struct, frozen=True):
     campaigns_baseline: list[Scored]
     left_out: list[Judged]
     left_out_baseline: list[Scored]
+    without: list[tuple[str, list[Heard]]]  # the calls of `unseen` and `hard`, by origin left out
     unseen: list[Heard]
     unseen_baseline: list[Scored]
     hard: list[Heard]
@@ -82,6 +83,7 @@ class Results(msgspec.Struct, frozen=True):
     hard_lines: list[Line]
     ablations: dict[str, list[Line]]
     learning_curve: list[tuple[str, float, float]]
+    without: list[tuple[str, float, float]]
     kinds: list[KindRow]
     speed: Speed
 
@@ -95,10 +97,14 @@ def results(figures: Figures, manifest: Manifest) -> Results:
     def rows(judged: Sequence[Judged], *, by_origin: bool = False) -> list[Row]:
         return _rows(_risks(judged, by_origin=by_origin), manifest.bands.high)
 
+    def elsewhere(name: str, heard: Sequence[Heard]) -> tuple[str, float, float]:
+        table = _risks(shipped(heard))
+        return name, _pooled_auc(_part(table, True)), metrics.auc(table)
+
     others = [each.only(OURS, but=True) for each in figures.left_out]
     ours = [each.only(OURS) for each in figures.left_out]
     plain_others = Table.of([each for each in figures.left_out_baseline if each.source != OURS])
-    full = [(1.0, [*figures.hard, *figures.unseen])]
+    known = [*figures.hard, *figures.unseen]
     hard = shipped(figures.hard)
     return Results(
         model_version=manifest.model_version,
@@ -130,10 +136,9 @@ def results(figures: Figures, manifest: Manifest) -> Results:
             for name, mask in ABLATIONS.items()
         },
         learning_curve=[
-            (f"{share:.0%}", _pooled_auc(_part(table, True)), metrics.auc(table))
-            for share, heard in [*figures.curve, *full]
-            for table in [_risks(shipped(heard))]
+            elsewhere(f"{share:.0%}", heard) for share, heard in [*figures.curve, (1.0, known)]
         ],
+        without=[elsewhere(name, heard) for name, heard in [("nothing", known), *figures.without]],
         kinds=figures.kinds,
         speed=figures.speed,
     )
@@ -243,6 +248,11 @@ def report(found: Results, *, quick: bool) -> str:
             "Learning curve: share of our own dialogues taught",
             ["share", "AUC of dev_hard", "AUC of sources for evaluation only"],
             ([share, f"{hard:.3f}", f"{rest:.3f}"] for share, hard, rest in found.learning_curve),
+        ),
+        *_section(
+            "What each origin adds: figures without it",
+            ["without", "AUC of dev_hard", "AUC of sources for evaluation only"],
+            ([name, f"{hard:.3f}", f"{rest:.3f}"] for name, hard, rest in found.without),
         ),
         *_section("Types and tactics, left-out clusters of scams", *_kind_table(found.kinds)),
         *_section("Cost", ["", ""], _cost(found.speed)),
