@@ -98,11 +98,18 @@ def test_the_command_writes_every_table(folder: Path, tmp_path: Path) -> None:
         "hard",
         "ablations",
         "learning_curve",
+        "without",
         "kinds",
         "speed",
     } <= found.keys()
     names = {line["name"] for line in found["summary"]}
     assert "calibration error (ECE)" in names
+    assert found["without"][0][0] == "nothing"
+    assert {name for names, *_ in found["without"][1:] for name in names.split(", ")} == {
+        "botbots",
+        "bothbosu",
+        "ncsu_robocall",
+    }
     page = (tmp_path / "EVALUATION.md").read_text(encoding="utf-8")
     for title in ("Left-out sources", "dev_hard", "Without one of the detectors", "Cost"):
         assert f"## {title}" in page
