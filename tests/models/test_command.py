@@ -9,13 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from models.manifest import shipped
-from voice_server.cli.models import command
+from voice_server.cli import main
 
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
     monkeypatch.setenv("VOICE_SERVER_MODELS_DIR", str(tmp_path / "cache"))
-    return lambda *arguments: CliRunner().invoke(command, arguments)
+    return lambda *arguments: CliRunner().invoke(main, ("models", *arguments))
 
 
 def offline(monkeypatch) -> None:
@@ -76,7 +76,7 @@ def test_pull_into_a_folder_that_cannot_be_made_says_so(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("VOICE_SERVER_MODELS_DIR", str(tmp_path / "file" / "cache"))
 
-    answer = CliRunner().invoke(command, ["pull"])
+    answer = CliRunner().invoke(main, ["models", "pull"])
 
     assert answer.exit_code == 1
     assert "cannot write to" in answer.output
