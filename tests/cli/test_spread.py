@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
+import psutil
 import pytest
 
 from voice_server.cli.spread import cores, spread
@@ -43,6 +48,28 @@ def test_nothing_to_do_gives_nothing() -> None:
 def test_what_goes_wrong_is_told(jobs: int) -> None:
     with pytest.raises(ValueError, match="item 3 is odd"):
         list(spread(fail, None, range(6), jobs=jobs))
+
+
+def wait_beside(folder: str, item: int) -> None:
+    (Path(folder) / f"{item} {os.getpid()}").touch()
+    signal.pause()
+
+
+def test_workers_of_a_parent_that_is_killed_leave(tmp_path: Path) -> None:
+    script = (
+        "from tests.cli.test_spread import spread, wait_beside\n"
+        "if __name__ == '__main__':\n"
+        f"    list(spread(wait_beside, {str(tmp_path)!r}, range(2), jobs=2))\n"
+    )
+    (tmp_path / "parent.py").write_text(script)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
+    with subprocess.Popen([sys.executable, str(tmp_path / "parent.py")], env=environment) as parent:
+        while len(found := list(tmp_path.glob("* *"))) < 2:
+            assert parent.poll() is None
+        workers = [psutil.Process(int(path.name.split()[1])) for path in found]
+        parent.kill()
+    gone, _ = psutil.wait_procs(workers, timeout=60)
+    assert set(gone) == set(workers)
 
 
 def test_there_is_at_least_one_core() -> None:
