@@ -190,8 +190,7 @@ _IS_OPEN = """
     FROM call_sessions WHERE id = $1 FOR NO KEY UPDATE
 """
 
-# An order that stands outranks
-# everything but a transfer, as in the call itself.
+# An order that stands outranks everything but a transfer, as in the call itself.
 _CLOSE = """
     WITH standing AS (
         SELECT $3 <> 'handed_over' AND EXISTS (

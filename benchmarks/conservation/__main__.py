@@ -9,6 +9,7 @@ import sys
 import click
 import msgspec
 
+from benchmarks.checks import print_checks
 from benchmarks.conservation.run import Report, conserve
 from benchmarks.database import throwaway_database
 from benchmarks.progress import progress_of_calls
@@ -72,9 +73,7 @@ def _print(report: Report) -> None:
             f"{line.item:52}{line.ours:12}{line.metered:12}{line.difference:6}"
             f"{line.booked_micro_usd:15}"
         )
-    for check in report.checks:
-        mark = click.style("ok  ", fg="green") if check.ok else click.style("FAIL", fg="red")
-        click.echo(f"{mark} {check.name}: {check.found}")
+    print_checks(report.checks)
 
 
 if __name__ == "__main__":

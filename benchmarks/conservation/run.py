@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.checks import Check
 from benchmarks.conservation import books
 from benchmarks.conservation.books import Ledger
 from benchmarks.conservation.callers import Plan, hire, plans
@@ -38,14 +39,6 @@ class Line(msgspec.Struct, frozen=True):
     def difference(self) -> int:
         """How much more we have booked than the provider has metered."""
         return self.ours - self.metered
-
-
-class Check(msgspec.Struct, frozen=True):
-    """One thing that must hold, and what was found."""
-
-    name: str
-    ok: bool
-    found: str
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from benchmarks.checks import print_checks
 from benchmarks.progress import progress_of_calls
 from benchmarks.soak.run import SoakReport, soak
 from voice_server.telemetry import configure_logging
@@ -69,9 +70,7 @@ def _print(report: SoakReport) -> None:
         ("outcomes", report.ledger.outcomes),
     ):
         click.echo(f"{title}: " + ", ".join(f"{name} {count}" for name, count in tally.items()))
-    for check in report.checks:
-        mark = click.style("ok  ", fg="green") if check.ok else click.style("FAIL", fg="red")
-        click.echo(f"{mark} {check.name}: {check.found}")
+    print_checks(report.checks)
 
 
 if __name__ == "__main__":

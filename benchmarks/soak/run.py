@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.checks import Check
 from benchmarks.soak import books
 from benchmarks.soak.books import Ledger
 from benchmarks.soak.population import Plan, Stolen, plans
@@ -20,14 +21,6 @@ from voice_server.testing.virtual import hold_time
 
 _QUIET_S = 120.0  # virtual: tokens and the patience for streams that never come run out
 RSS_MOST = 1.05
-
-
-class Check(msgspec.Struct, frozen=True):
-    """One thing that must hold, and what was found."""
-
-    name: str
-    ok: bool
-    found: str
 
 
 class SoakReport(msgspec.Struct, frozen=True):

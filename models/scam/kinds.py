@@ -138,9 +138,11 @@ def _fitted(
 
 
 def _descend(rows: csr_array, present: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Accelerated gradient descent as in `models.scam.fit`, for all columns at once.
+    """Minimise the log loss by accelerated gradient descent, for all columns at once.
 
-    In each column those with the name weigh as much as those without it.
+    In each column those with the name weigh as much as those without it. Rows are no longer than
+    1, but for features that share a place, so that the Hessian is at most 1/4 of the total weight
+    (1), with the bias at most 1/2.
     """
     having = present.sum(axis=0)
     share = 0.5 / np.where(present, having, len(present) - having)

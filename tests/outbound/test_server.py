@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 import db
 from benchmarks.trivial import Engines
-from voice_server import settings as configuration
+from tests.twilio.house import PUBLIC, settings_at
 from voice_server.app import Server, open_server
 from voice_server.cli import main
 from voice_server.outbound import DialOrder
@@ -27,8 +27,6 @@ from voice_server.testing.faults import Pickup
 from voice_server.testing.lab.twilio import Callee, TwilioLab, open_twilio
 
 pytestmark = pytest.mark.postgres
-
-PUBLIC = "https://voice.localhost"
 
 
 class Office:
@@ -101,19 +99,7 @@ async def open_office(url: str, folder: Path, callee: Callee) -> AsyncIterator[O
         price_after_s=0.0,
         numbers=(db.DEMO_NUMBER,),
     ) as lab:
-        settings = configuration.load(
-            {
-                "port": port,
-                "data_dir": folder,
-                "public_url": PUBLIC,
-                "insecure_webhooks": False,
-                "drain_s": 0,
-                "twilio_api_url": lab.url,
-                "DATABASE_URL": url,
-                "TWILIO_AUTH_TOKEN": lab.auth_token,
-                "TWILIO_ACCOUNT_SID": lab.account_sid,
-            }
-        )
+        settings = settings_at(port, lab, url, folder)
         async with open_server(settings, engines=Engines()) as server, serving(server):
             yield Office(server, lab, url, folder)
 

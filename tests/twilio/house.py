@@ -209,12 +209,9 @@ class Account(Protocol):
     auth_token: str
 
 
-@asynccontextmanager
-async def server_at(
-    port: int, carrier: Account, url: str, folder: Path, mind: PutsThrough
-) -> AsyncIterator[Server]:
-    """A server that the carrier reaches at `port`."""
-    settings = configuration.load(
+def settings_at(port: int, carrier: Account, url: str, folder: Path) -> configuration.Settings:
+    """Of a server that the carrier reaches at `port`."""
+    return configuration.load(
         {
             "port": port,
             "data_dir": folder,
@@ -227,6 +224,14 @@ async def server_at(
             "TWILIO_ACCOUNT_SID": carrier.account_sid,
         }
     )
+
+
+@asynccontextmanager
+async def server_at(
+    port: int, carrier: Account, url: str, folder: Path, mind: PutsThrough
+) -> AsyncIterator[Server]:
+    """A server that the carrier reaches at `port`."""
+    settings = settings_at(port, carrier, url, folder)
     async with (
         open_server(settings, engines=engines(), language_model=mind) as server,
         serving(server),

@@ -16,7 +16,6 @@ from detectors.detector import ScamModel
 from detectors.left_out import Heard
 from detectors.speed import Speed, measure
 from models.scam.corpus import (
-    DIALOGUES,
     LICENCES,
     OURS,
     Conversation,
@@ -27,8 +26,15 @@ from models.scam.folds import Fold, campaign_folds, origin_folds
 from models.scam.manifest import FOLDER, ModelError
 from voice_server.cli.figures import Figures, Judged, report, results
 from voice_server.cli.kind_figures import tell_left_out
-from voice_server.cli.lessons import Lesson, School, leave_out, need_libraries, read_corpora
-from voice_server.cli.spread import cores
+from voice_server.cli.lessons import (
+    Lesson,
+    School,
+    dialogues_option,
+    jobs_option,
+    leave_out,
+    need_libraries,
+    read_corpora,
+)
 
 EVALUATION_FILE = "EVALUATION.md"
 _QUICK_TAUGHT, _QUICK_PLAYED = 200, 80  # conversations of one source and label
@@ -54,21 +60,9 @@ def command() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Where EVALUATION.md is written.",
 )
-@click.option(
-    "--dialogues",
-    default=DIALOGUES,
-    show_default="the package's own",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the dialogues written for this project.",
-)
+@dialogues_option
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
-@click.option(
-    "--jobs",
-    default=cores(),
-    show_default="one for each core",
-    type=click.IntRange(min=1),
-    help="Processes to work in; the figures do not depend on it.",
-)
+@jobs_option("figures")
 @click.option(
     "--quick",
     is_flag=True,

@@ -17,19 +17,39 @@ from detectors.fusion_fit import fit_fusion
 from detectors.left_out import Heard, Played, judge, play
 from detectors.metrics import Scored
 from models.scam.baseline import Baseline, Texts, beginnings, examples_of
-from models.scam.corpus import Conversation, View, read_conversations, views
+from models.scam.corpus import DIALOGUES, Conversation, View, read_conversations, views
 from models.scam.fit import Examples, examples, fit
 from models.scam.folds import Fold
 from models.scam.kinds import fit_heads
 from models.scam.manifest import Fusion, Kinds
 from models.scam.operating_points import PRIOR
 from models.scam.train import kinds_of, manifest_of
-from voice_server.cli.spread import spread
+from voice_server.cli.spread import cores, spread
 
 FILES = ("train", "dev", "dev_hard")
 _TOGETHER = 16  # conversations that travel to a process at once
 
 Each = TypeVar("Each")
+Command = TypeVar("Command", bound=Callable[..., object])
+
+dialogues_option = click.option(
+    "--dialogues",
+    default=DIALOGUES,
+    show_default="the package's own",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of the dialogues written for this project.",
+)
+
+
+def jobs_option(outcome: str) -> Callable[[Command], Command]:
+    """Return option `--jobs`, on which the outcome, named in the plural, does not depend."""
+    return click.option(
+        "--jobs",
+        default=cores(),
+        show_default="one for each core",
+        type=click.IntRange(min=1),
+        help=f"Processes to work in; the {outcome} do not depend on it.",
+    )
 
 
 def read_corpora(data: Path) -> dict[str, list[Conversation]]:

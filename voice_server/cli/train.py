@@ -10,13 +10,20 @@ from rich.console import Console
 from rich.progress import Progress
 
 from detectors.fusion_fit import fit_fusion
-from models.scam.corpus import DIALOGUES, Conversation, read_dialogues, trainable
+from models.scam.corpus import Conversation, read_dialogues, trainable
 from models.scam.folds import campaign_folds, origin_folds
 from models.scam.manifest import FOLDER, Fusion, write_model
 from models.scam.operating_points import PRIOR
 from models.scam.train import manifest_of, sources_of
-from voice_server.cli.lessons import School, leave_out, need_libraries, read_corpora, teach_kinds
-from voice_server.cli.spread import cores
+from voice_server.cli.lessons import (
+    School,
+    dialogues_option,
+    jobs_option,
+    leave_out,
+    need_libraries,
+    read_corpora,
+    teach_kinds,
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -31,13 +38,7 @@ def command() -> None:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder with train.jsonl, or one whose folder corpus/ has it.",
 )
-@click.option(
-    "--dialogues",
-    default=DIALOGUES,
-    show_default="the package's own",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder of the dialogues written for this project.",
-)
+@dialogues_option
 @click.option(
     "--out",
     default=FOLDER,
@@ -46,13 +47,7 @@ def command() -> None:
     help="Where model.onnx, kinds.onnx and manifest.json are written.",
 )
 @click.option("--seed", default=1, show_default=True, help="Same data and seed, same weights.")
-@click.option(
-    "--jobs",
-    default=cores(),
-    show_default="one for each core",
-    type=click.IntRange(min=1),
-    help="Processes to work in; the weights do not depend on it.",
-)
+@jobs_option("weights")
 def scam(data: Path, dialogues: Path, out: Path, seed: int, jobs: int) -> None:
     """Train the scam model on the CPU, from sources whose licences allow it.
 
